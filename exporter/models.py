@@ -1,0 +1,272 @@
+"""The words of the program: what a model, a reply, a verdict and an observation are. Imports nothing of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+DAY_S: Final = 86_400.0
+
+
+class Status(StrEnum):
+    """What a model is now. The string is the same in JSON, in labels and in the database."""
+
+    AVAILABLE = "available"
+    DEGRADED = "degraded"
+    LOADING = "loading"
+    FAILED = "failed"
+    AUTH_REQUIRED = "auth_required"
+    NOT_FOUND = "not_found"
+    NOT_SERVED = "not_served"
+    UNKNOWN = "unknown"
+
+
+class Reason(StrEnum):
+    """Why a status is what it is; a bounded set, safe as a label."""
+
+    OK = "ok"
+    WRONG_ANSWER = "wrong_answer"
+    BAD_OUTPUT = "bad_output"
+    SLOW = "slow"
+    LOADING = "loading"
+    OVERLOADED = "overloaded"
+    TIMEOUT = "timeout"
+    NETWORK = "network"
+    TLS = "tls"
+    SERVER_ERROR = "server_error"
+    GATEWAY = "gateway"
+    MODEL_ERROR = "model_error"
+    BAD_REQUEST = "bad_request"
+    NOT_FOUND = "not_found"
+    NOT_SERVED = "not_served"
+    DEPRECATED = "deprecated"
+    GATED = "gated"
+    DISABLED = "disabled"
+    AUTH = "auth"
+    AUTH_SCOPE = "auth_scope"
+    QUOTA = "quota"
+    RATE_LIMITED = "rate_limited"
+    ENDPOINT_GONE = "endpoint_gone"
+    BUDGET = "budget"
+    BACKOFF = "backoff"
+    PROBE_BUG = "probe_bug"
+
+
+class Scope(StrEnum):
+    """Whose state a verdict tells of: only `model` counts for or against the model."""
+
+    MODEL = "model"
+    ACCOUNT = "account"
+    HOST = "host"
+    CLIENT = "client"
+
+
+class Fault(StrEnum):
+    """Why there is no complete HTTP answer: a fault of the transport, or nothing was sent on purpose."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    PROTOCOL = "protocol"
+    TRUNCATED = "truncated"
+    TOO_LARGE = "too_large"
+    BUG = "bug"
+    NO_TOKEN = "no_token"  # noqa: S105 -- the name of a fault
+    BUDGET = "budget"
+    BACKOFF = "backoff"
+
+
+class Secret:
+    """A string that no repr, log, format or pickle shows; `reveal()` is the one way to it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself; call it only where it goes on the wire."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not pickled")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What an answer must say: one of `labels` on top (compared without case), with at least `min_confidence`."""
+
+    labels: tuple[str, ...] = ()
+    min_confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """One configured model. `model_id` is its identity everywhere: URL, label, row, lock."""
+
+    model_id: str
+    task: str
+    category: str
+    provider: str = "huggingface"
+    model_key: str = ""
+    requires_auth: bool = False
+    enabled: bool = True
+    interval_s: float = 300.0
+    timeout_s: float = 30.0
+    input: str | None = None
+    expect: Expectation | None = None
+    latency_objective_s: float | None = None
+    api: str = "classic"
+    fallback: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Durations of the phases of one exchange in seconds; None where a phase did not happen (a kept connection)."""
+
+    dns_s: float | None = None
+    connect_s: float | None = None
+    tls_s: float | None = None
+    first_byte_s: float | None = None
+    transfer_s: float | None = None
+    total_s: float = 0.0
+
+    def phases(self) -> dict[str, float]:
+        """Return the measured phases by the name they have as a label."""
+        named = {
+            "dns": self.dns_s,
+            "connect": self.connect_s,
+            "tls": self.tls_s,
+            "first_byte": self.first_byte_s,
+            "transfer": self.transfer_s,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came of one request: an HTTP answer, or a `fault` with its text in `error`. Never raised, never judged.
+
+    Header names are lower case. `body` is decoded from its content encoding and holds at most the cap's bytes.
+    """
+
+    http_status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    fault: Fault | None = None
+    error: str = ""
+    timings: Timings = field(default_factory=Timings)
+    method: str = ""
+    url: str = ""
+    request_body: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a task read from a body: the output as JSON, the top label or text, confidence in [0, 1] where there is one."""
+
+    output: Any
+    label: str | None = None
+    confidence: float | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The opinion on one exchange."""
+
+    status: Status
+    reason: Reason
+    scope: Scope = Scope.MODEL
+    message: str = ""
+    answer: Answer | None = None
+    estimated_wait_s: float | None = None
+
+    @property
+    def success(self) -> bool:
+        """True when the model gave an answer that can be used."""
+        return self.status in (Status.AVAILABLE, Status.DEGRADED)
+
+    @property
+    def counts(self) -> bool:
+        """True when the verdict counts in total_checks and success_rate (see docs/configuration.md, Statuses)."""
+        return self.scope is Scope.MODEL and self.status not in (Status.UNKNOWN, Status.NOT_SERVED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One request for inference within a probe, with what was made of it; `started_at` is aware UTC."""
+
+    started_at: datetime
+    status: Status
+    reason: Reason
+    http_status: int | None
+    response_time_ms: float | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One finished probe of one model: the row of the history, and what the board and the metrics show."""
+
+    model_id: str
+    provider: str
+    task: str
+    checked_at: datetime
+    status: Status
+    reason: Reason
+    scope: Scope
+    counts: bool
+    success: bool
+    message: str = ""
+    http_status: int | None = None
+    response_time_ms: float | None = None
+    confidence: float | None = None
+    test_input: str | None = None
+    test_output: Any = None
+    timings: Timings | None = None
+    attempts: tuple[Attempt, ...] = ()
+    canonical_id: str | None = None
+    hub_sha: str | None = None
+    served_sha: str | None = None
+    compute_type: str | None = None
+    compute_time_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """A change of a model's status: logged once when it happens. `before` is None for the first verdict."""
+
+    model_id: str
+    before: Status | None
+    after: Status
+    reason: Reason
+    at: datetime
+
+
+def stable_fraction(text: str) -> float:
+    """Return a number in [0, 1) that depends on `text` alone: the same in every process and on every machine."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return an aware datetime as RFC 3339 in UTC with milliseconds: `2025-12-08T03:13:29.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
