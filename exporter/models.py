@@ -180,8 +180,25 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a provider's free catalogue says of a model, before any inference is paid for.
+
+    `canonical_id` is the id to ask under. `served` is None where the catalogue did not say; then only a real request
+    can tell. `served_by` holds each provider's state in the catalogue's words.
+    """
+
+    reply: Reply
+    canonical_id: str
+    served: bool | None = None
+    served_by: Mapping[str, str] = field(default_factory=dict)
+    sha: str | None = None
+    gated: bool = False
+    disabled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a task read from a body: the output as JSON, the top label or text, confidence in [0, 1] where there is one."""
+    """What a task read from a body: the output as JSON, the top label or text, and confidence in [0, 1] if any."""
 
     output: Any
     label: str | None = None

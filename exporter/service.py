@@ -1,0 +1,328 @@
+"""The composition root: puts the parts together, and is the only one that sees the whole.
+
+One `async with`, one TaskGroup: a crash of the schedule, the store or the server ends all of it, and everything is
+closed in reverse order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from exporter import config as configuration
+from exporter.board import Board
+from exporter.clock import Clock, SystemClock
+from exporter.config import Config, ConfigError
+from exporter.credentials import CredentialError, Token
+from exporter.demo import DEMO_TOKEN, StandIn
+from exporter.metrics import Metrics, Readings
+from exporter.models import Secret
+from exporter.prober import Monitor
+from exporter.providers import PROVIDERS, Provider, Wire
+from exporter.scheduler import Agent, Scheduler, Slots
+from exporter.store import StorageError, Store
+from exporter.version import __version__
+from exporter.web.server import make_app
+from exporter.web.webconfig import WebConfig
+
+USER_AGENT: Final = f"ai-model-exporter/{__version__}"
+REVISION_VARIABLE: Final = "AI_MODEL_EXPORTER_REVISION"
+WATCH_EVERY_S: Final = 1.0
+SERVER_SHUTDOWN_S: Final = 2.0
+
+
+class Keyring:
+    """The tokens by the name of their environment variable; what they hold now is kept out of the log."""
+
+    def __init__(self, environ: Mapping[str, str], dotenv: Path | None) -> None:
+        self._environ = environ
+        self._dotenv = dotenv
+        self._tokens: dict[str, Token] = {}
+
+    def token(self, name: str) -> Token:
+        """Return the look-up of one token."""
+        if name not in self._tokens:
+            self._tokens[name] = Token(name, self._environ, self._dotenv)
+        return self._tokens[name]
+
+    def secrets(self) -> Iterator[Secret]:
+        """Return every token that is set now."""
+        for token in list(self._tokens.values()):
+            try:
+                secret = token.get()
+            except CredentialError:
+                continue
+            if secret is not None:
+                yield secret
+
+
+class ServerStoppedError(Exception):
+    """The HTTP server has stopped listening by itself."""
+
+
+class Service:
+    """The running whole, as web/ and the library see it. Made by `open_service`."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        load: Callable[[], Config],
+        store: Store,
+        wire: Wire,
+        keyring: Keyring,
+        clock: Clock,
+        simulated: bool,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self.config = config
+        self.store = store
+        self.clock = clock
+        self.simulated = simulated
+        self.version = __version__
+        self.ready = False
+        self._load = load
+        self._wire = wire
+        self._keyring = keyring
+        self._reloading = asyncio.Lock()
+        self._servers: list[asyncio.AbstractServer] = []
+        self._log = structlog.get_logger("exporter.service")
+        self.board = Board()
+        self.metrics = Metrics(
+            version=__version__, revision=os.environ.get(REVISION_VARIABLE, "unknown"), simulated=simulated
+        )
+        slots = Slots(config.concurrency, clock)
+        self._slots = slots
+        self.monitor = Monitor(
+            config=config,
+            providers=self._providers(config),
+            store=store,
+            board=self.board,
+            metrics=self.metrics,
+            slots=slots,
+            clock=clock,
+            spawn=group.create_task,
+        )
+        self._scheduler = Scheduler(
+            run=self.monitor.run_scheduled,
+            slots=slots,
+            clock=clock,
+            on_start=self.metrics.observe_lateness,
+            on_skip=self.metrics.count_skip,
+        )
+        self.agent = Agent(scheduler=self._scheduler, spawn=group.create_task, last_probe=self._last_probe)
+        self.metrics.watch(
+            Readings(
+                in_flight=lambda: slots.in_flight,
+                agent_running=lambda: self.agent.running,
+                queue_rows=lambda: store.queue_rows,
+                rows_dropped=lambda: store.rows_dropped,
+                store_errors=lambda: store.errors,
+            )
+        )
+
+    @property
+    def alive(self) -> Mapping[str, bool]:
+        """Say by part whether it still runs; an agent that was stopped on purpose is alive."""
+        return {"store": self.store.alive, "scheduler": not self.agent.failed}
+
+    async def begin(self) -> None:
+        """Take up where the store left off. Raises StorageError."""
+        await asyncio.to_thread(self.store.sync_models, self.config.models)
+        self._show(self.config)
+        last = await asyncio.to_thread(self.store.last_observations)
+        stats = await asyncio.to_thread(self.store.all_stats)
+        known = [last[model.model_id] for model in self.config.active if model.model_id in last]
+        self.board.prime(known)
+        for observation in known:
+            row = stats.get(observation.model_id, {})
+            self.metrics.prime(observation, _moment(row.get("last_success_at")), _moment(row.get("last_failure_at")))
+        self._plan()
+        self._log_warnings(self.config)
+
+    async def reload(self) -> None:
+        """Read the configuration again. Raises ConfigError and keeps the old one when the new one is bad.
+
+        Counters go on and models that keep their interval keep their place in the schedule.
+        """
+        async with self._reloading:
+            try:
+                config = await asyncio.to_thread(self._load)
+            except ConfigError as error:
+                self.metrics.reloaded(at=None)
+                self._log.error("config_reload_failed", problems=[str(problem) for problem in error.problems])
+                raise
+            if config.database != self.config.database:
+                self._log.warning("config_needs_restart", key="database", kept=str(self.config.database))
+                config = replace(config, database=self.config.database)
+            self.config = config
+            self._wire.max_body_bytes = config.max_body_bytes
+            self._slots.resize(config.concurrency)
+            self.store.history_s = config.history_s
+            self.monitor.use(config, self._providers(config))
+            self._show(config)
+            self._plan()
+            self._log_warnings(config)
+            self._log.info("config_reloaded", models=len(config.active))
+            try:
+                await asyncio.to_thread(self.store.sync_models, config.models)
+            except StorageError as error:
+                self._log.error("store_failed", error=str(error))
+
+    async def serve(self, host: str | None, port: int, web_config: WebConfig, stack: AsyncExitStack) -> list[str]:
+        """Listen until `stack` is closed and return the URLs. Raises OSError when the address cannot be had."""
+        runner = web.AppRunner(make_app(self, web_config), access_log=None, shutdown_timeout=SERVER_SHUTDOWN_S)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        server = await asyncio.get_running_loop().create_server(
+            runner.server, host, port, ssl=web_config.ssl_context, reuse_address=True
+        )
+        stack.callback(server.close)
+        self._servers.append(server)
+        scheme = "http" if web_config.ssl_context is None else "https"
+        return [f"{scheme}://{_authority(listening.getsockname())}" for listening in server.sockets]
+
+    async def watch(self) -> None:
+        """End everything when a part has died that has no task of its own; tell of the store's troubles once."""
+        failing = False
+        while True:
+            await self.clock.sleep(WATCH_EVERY_S)
+            if not self.store.alive:
+                raise StorageError(self.store.path, "write", f"the writer thread has died: {self.store.last_error}")
+            if not all(server.is_serving() for server in self._servers):
+                raise ServerStoppedError("the HTTP server has stopped listening")
+            if failing != (not self.store.healthy):
+                failing = not failing
+                if failing:
+                    self._log.error("store_failing", error=self.store.last_error, queue_rows=self.store.queue_rows)
+                else:
+                    self._log.info("store_recovered")
+
+    async def drain(self) -> None:
+        """Stop listening for the watch, stop the agent, and let what is in flight end."""
+        self.ready = False
+        self._servers.clear()
+        await self.agent.stop()
+
+    def _show(self, config: Config) -> None:
+        self.board.retain(model.model_id for model in config.active)
+        self.metrics.set_models(config.active)
+        self.metrics.reloaded(at=self.clock.now())
+
+    def _plan(self) -> None:
+        last = {model_id: observation.checked_at for model_id, observation in self.board.current.items()}
+        self._scheduler.plan({model.model_id: model.interval_s for model in self.config.active}, last)
+
+    def _providers(self, config: Config) -> dict[str, Provider]:
+        return {
+            name: PROVIDERS[provider.kind](provider, self._wire, self._keyring.token(provider.token_env))
+            for name, provider in config.providers.items()
+        }
+
+    def _last_probe(self) -> datetime | None:
+        return max((observation.checked_at for observation in self.board.current.values()), default=None)
+
+    def _log_warnings(self, config: Config) -> None:
+        for warning in config.warnings:
+            self._log.warning("config_warning", message=warning)
+
+
+@asynccontextmanager
+async def open_service(
+    load: Callable[[], Config],
+    *,
+    clock: Clock | None = None,
+    keyring: Keyring | None = None,
+    store: Store | None = None,
+    simulated: bool = False,
+) -> AsyncIterator[Service]:
+    """Open everything for the configuration that `load` returns; the agent is started by the caller.
+
+    Raises ConfigError and StorageError, and an ExceptionGroup when a part crashes while it is open. A `store` that is
+    handed in stays open afterwards.
+    """
+    clock = clock or SystemClock()
+    keyring = keyring or Keyring(os.environ, Path(".env"))
+    config = await asyncio.to_thread(load)
+    log = structlog.get_logger("exporter.service")
+    async with AsyncExitStack() as stack:
+        if store is None:
+            store = await asyncio.to_thread(_open_store, config, simulated, clock)
+            stack.callback(store.close)
+            if store.set_aside is not None:
+                log.warning("simulated_database_set_aside", path=str(store.set_aside))
+            if store.carried_over is not None:
+                log.info("predecessor_carried_over", path=str(store.path), rows=store.carried_over)
+        wire = await stack.enter_async_context(
+            Wire(max_body_bytes=config.max_body_bytes, user_agent=USER_AGENT, use_proxy=not simulated)
+        )
+        async with asyncio.TaskGroup() as group:
+            service = Service(
+                config=config,
+                load=load,
+                store=store,
+                wire=wire,
+                keyring=keyring,
+                clock=clock,
+                simulated=simulated,
+                group=group,
+            )
+            await service.begin()
+            watch = group.create_task(service.watch())
+            try:
+                yield service
+            finally:
+                await service.drain()
+                watch.cancel()
+
+
+@asynccontextmanager
+async def stand_in(load: Callable[[], Config], clock: Clock) -> AsyncIterator[tuple[Callable[[], Config], Keyring]]:
+    """Start the embedded stand-in, and return `load` with every provider pointed at it and a keyring with its token.
+
+    The real token is not even looked up, so that it cannot reach anything simulated.
+    """
+    async with StandIn(clock=clock).serve() as url:
+
+        def load_demo() -> Config:
+            config = load()
+            providers = {
+                name: replace(provider, base_url=f"{url}/hf-inference", hub_url=url)
+                for name, provider in config.providers.items()
+            }
+            return replace(config, providers=providers)
+
+        names = {provider.token_env for provider in (await asyncio.to_thread(load)).providers.values()}
+        yield load_demo, Keyring(dict.fromkeys(names, DEMO_TOKEN), None)
+
+
+def loader(path: Path, database: Path | None = None) -> Callable[[], Config]:
+    """Return a `load` for `open_service`: the file or directory, with the database replaced if one is given."""
+
+    def load() -> Config:
+        config = configuration.load(path)
+        return config if database is None else replace(config, database=database)
+
+    return load
+
+
+def _open_store(config: Config, simulated: bool, clock: Clock) -> Store:
+    return Store.open(config.database, simulated=simulated, history_s=config.history_s, now=clock.now)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
+
+
+def _authority(address: tuple[Any, ...]) -> str:
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"{host}:{address[1]}"

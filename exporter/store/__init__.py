@@ -1,0 +1,6 @@
+"""What is remembered: models, checks and statistics in one SQLite file. The only room with SQL."""
+
+from exporter.store.errors import StorageError
+from exporter.store.store import Store
+
+__all__ = ["StorageError", "Store"]

@@ -1,0 +1,279 @@
+"""The store as the rest of the program sees it: plain values in, plain values out, StorageError when it fails."""
+
+from __future__ import annotations
+
+import atexit
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from exporter.models import DAY_S, Model, Observation
+from exporter.store import ai_models, rows
+from exporter.store.opening import Opened, open_database
+from exporter.store.readers import Readers
+from exporter.store.schema import BUSY_TIMEOUT_S
+from exporter.store.writer import QUEUE_ROWS, Wait, Writer
+
+HISTORY_S: Final = 30 * DAY_S
+WINDOWS_S: Final[Mapping[str, float]] = {"1h": 3600.0, "24h": DAY_S, "7d": 7 * DAY_S, "30d": 30 * DAY_S}
+
+_MAX_ID: Final = 2**63 - 1
+
+_MODELS: Final = """
+SELECT m.model_id, model_key, task, category, provider, requires_auth, is_active, created_at, updated_at,
+    (SELECT status FROM model_metrics h WHERE h.model_id = m.model_id
+     ORDER BY h.checked_at DESC, h.id DESC LIMIT 1) AS status,
+    coalesce(total_checks, 0) AS total_checks, coalesce(successful_checks, 0) AS successful_checks,
+    coalesce(failed_checks, 0) AS failed_checks, avg_response_time_ms, last_success_at, last_failure_at, success_rate
+FROM ai_models m LEFT JOIN model_stats s ON s.model_id = m.model_id WHERE is_active ORDER BY m.id
+"""
+_STATS: Final = """
+SELECT model_id, coalesce(total_checks, 0) AS total_checks, coalesce(successful_checks, 0) AS successful_checks,
+    coalesce(failed_checks, 0) AS failed_checks, avg_response_time_ms, last_success_at, last_failure_at, success_rate
+FROM (SELECT model_id FROM ai_models UNION SELECT model_id FROM model_stats) LEFT JOIN model_stats USING (model_id)
+WHERE :model_id IS NULL OR model_id = :model_id
+"""
+# `~` is greater than any time. The row of the cursor may have been deleted since: then the next older one tells where
+# to go on.
+_HISTORY: Final = """
+SELECT * FROM model_metrics
+WHERE model_id = :model_id AND checked_at >= coalesce(:since, '') AND checked_at < coalesce(:until, '~')
+    AND (checked_at, id) < (
+        CASE WHEN :before IS NULL THEN '~'
+        ELSE (SELECT checked_at FROM model_metrics WHERE id <= :before ORDER BY id DESC LIMIT 1) END,
+        coalesce(:before, 0))
+ORDER BY checked_at DESC, id DESC LIMIT :limit
+"""
+_COUNT: Final = """
+SELECT count(*) FROM model_metrics
+WHERE model_id = :model_id AND checked_at >= coalesce(:since, '') AND checked_at < coalesce(:until, '~')
+"""
+_UPTIME: Final = """
+SELECT 100.0 * avg(CASE WHEN checked_at >= :since_1h THEN success END) AS "1h",
+    100.0 * avg(CASE WHEN checked_at >= :since_24h THEN success END) AS "24h",
+    100.0 * avg(CASE WHEN checked_at >= :since_7d THEN success END) AS "7d",
+    100.0 * avg(success) AS "30d"
+FROM model_metrics WHERE model_id = :model_id AND checked_at >= :since_30d AND counted
+"""
+_NEWEST: Final = """
+SELECT h.*, m.task FROM ai_models m JOIN model_metrics h ON h.id = (
+    SELECT id FROM model_metrics WHERE model_id = m.model_id ORDER BY checked_at DESC, id DESC LIMIT 1)
+WHERE m.is_active ORDER BY m.id
+"""
+
+
+class Store:
+    """Models, checks and statistics in one SQLite file. Every method may be called from any thread.
+
+    WAL with synchronous=NORMAL: a process that is killed loses no committed row; a power cut may lose the last
+    transactions, but leaves a sound file. `close` is registered with atexit, so that a script need not call it.
+
+    `set_aside` is where a simulated database was moved to make room for this one; `carried_over` is the number of
+    checks that came from a predecessor's database, `carried_over_undated` how many of them had no readable time and
+    got that of their neighbour, `predecessor_copy` the copy that was made of it. None (0) where that did not happen.
+    """
+
+    def __init__(
+        self, path: Path, opened: Opened, readers: Readers, writer: Writer, now: Callable[[], datetime]
+    ) -> None:
+        self.path = path
+        self.set_aside = opened.set_aside
+        self.carried_over = opened.carried.rows if opened.carried else None
+        self.carried_over_undated = opened.carried.undated if opened.carried else 0
+        self.predecessor_copy = opened.carried.copy if opened.carried else None
+        self._readers = readers
+        self._writer = writer
+        self._now = now
+        atexit.register(self.close)
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        *,
+        simulated: bool = False,
+        history_s: float = HISTORY_S,
+        now: Callable[[], datetime],
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        queue_rows: int = QUEUE_ROWS,
+        wait: Wait = threading.Event.wait,
+    ) -> Store:
+        """Open the database at `path`, begun with its folders where there is none. Raises StorageError.
+
+        A database that holds real checks is not opened as a simulated one; a simulated one is renamed when a real one
+        is asked for. Rows older than `history_s` seconds are deleted bit by bit. `now` gives aware UTC. SQLite waits
+        `busy_timeout_s` for other processes, `queue_rows` may wait to be committed, `wait` is how the writer waits.
+        """
+        path = path.absolute()  # a process that changes its folder goes on with the same file
+        opened = open_database(path, simulated=simulated, now=now(), busy_timeout_s=busy_timeout_s)
+        writer = Writer(opened.connection, path, history_s=history_s, now=now, queue_rows=queue_rows, wait=wait)
+        readers = Readers(path, busy_timeout_s=busy_timeout_s, note=writer.note)
+        return cls(path, opened, readers, writer, now)
+
+    def close(self) -> None:
+        """Commit what waits, with one last try, and close the file. Idempotent."""
+        atexit.unregister(self.close)
+        self._readers.close()
+        self._writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def history_s(self) -> float:
+        """How old a row of the history may get, in seconds; may be set at any time."""
+        return self._writer.history_s
+
+    @history_s.setter
+    def history_s(self, seconds: float) -> None:
+        self._writer.history_s = seconds
+
+    @property
+    def queue_rows(self) -> int:
+        """How many rows wait to be committed."""
+        return self._writer.queue_rows
+
+    @property
+    def rows_dropped(self) -> int:
+        """How many rows were lost: they did not fit the queue, could not be stored, or came after the end."""
+        return self._writer.rows_dropped
+
+    @property
+    def errors(self) -> Mapping[str, int]:
+        """How often an operation failed, by `write`, `read`, `row`, `models`, `retention`, `writer` (its death)."""
+        return dict(self._writer.errors)
+
+    @property
+    def running(self) -> bool:
+        """True until the store is closed or its writer has died of a bug."""
+        return self._writer.running
+
+    @property
+    def healthy(self) -> bool:
+        """True while it is running and its last commit of rows worked."""
+        return self._writer.healthy
+
+    @property
+    def last_error(self) -> str | None:
+        """What the last failure said; None when a commit has worked since."""
+        return self._writer.last_error
+
+    def record(self, observation: Observation) -> Future[bool]:
+        """Queue an observation for the history and the statistics; returns at once and raises nothing.
+
+        The future is True when the row is committed. It is False as soon as a first try has failed: the row stays
+        queued then, and is tried again until it is stored. False also when the row is dropped.
+        """
+        return self._writer.record(observation)
+
+    def sync_models(self, models: Sequence[Model]) -> None:
+        """Insert or update the configured models; the others stay, but are no longer active. Raises StorageError."""
+        moment = rows.to_text(self._now())
+        wanted = [ai_models.of_model(model) | {"now": moment} for model in models]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(ai_models.UPSERT, wanted)
+            active = {name for (name,) in connection.execute("SELECT model_id FROM ai_models WHERE is_active")}
+            gone = active.difference(model["model_id"] for model in wanted)
+            connection.executemany(
+                "UPDATE ai_models SET is_active = 0, updated_at = ? WHERE model_id = ?",
+                [(moment, name) for name in sorted(gone)],
+            )
+
+        self._writer.call("models", work)
+
+    def add_model(self, model: Mapping[str, Any]) -> None:
+        """Insert or update one model from `model_id` and `task`, and where wanted `model_key`, `category`, `provider`,
+        `requires_auth`, `is_active`; what is left out keeps its value. Raises ValueError naming the key, StorageError.
+        """
+        row = ai_models.checked(model) | {"now": rows.to_text(self._now())}
+        self._writer.call("models", lambda connection: connection.execute(ai_models.UPSERT, row).rowcount)
+
+    def get_all_models(self) -> list[dict[str, Any]]:
+        """Return the active models: model_id, model_key, task, category, provider, requires_auth, is_active,
+        created_at, updated_at, status (of the newest check, or None), total_checks, successful_checks, failed_checks,
+        avg_response_time_ms, last_success_at, last_failure_at, and success_rate (percent) where a check has counted.
+        Raises StorageError.
+        """
+        found = self._readers.rows(_MODELS, {})
+        return [_shown_model(row) for row in found]
+
+    def get_model_history(
+        self,
+        model_id: str,
+        limit: int = 100,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return at most `limit` checks of one model, newest first, from `since` on and before `until` (aware).
+
+        `before` is the id of the last row of the page before this one. Raises StorageError.
+        """
+        page = {
+            "before": None if before is None else min(max(before, 0), _MAX_ID),
+            "limit": min(max(limit, 0), _MAX_ID),
+        }
+        found = self._readers.rows(_HISTORY, _slice(model_id, since, until) | page)
+        return [rows.to_history(row) for row in found]
+
+    def count_history(self, model_id: str, *, since: datetime | None = None, until: datetime | None = None) -> int:
+        """Return how many checks of one model are kept, from `since` on and before `until`. Raises StorageError."""
+        return int(self._readers.rows(_COUNT, _slice(model_id, since, until))[0][0])
+
+    def get_model_stats(self, model_id: str) -> dict[str, Any] | None:
+        """Return one model's statistics as `all_stats` does; None when it was never heard of. Raises StorageError."""
+        found = self._readers.rows(_STATS, {"model_id": rows.clean_text(model_id)})
+        return _shown_stats(found[0]) if found else None
+
+    def all_stats(self) -> dict[str, dict[str, Any]]:
+        """Return by model_id, inactive ones included: total_checks, successful_checks, failed_checks,
+        avg_response_time_ms, last_success_at, last_failure_at, success_rate (percent; None where no check has
+        counted). Raises StorageError.
+        """
+        return {row["model_id"]: _shown_stats(row) for row in self._readers.rows(_STATS, {"model_id": None})}
+
+    def uptime(self, model_id: str) -> dict[str, float | None]:
+        """Return the percentage of counted checks that succeeded in the last 1h, 24h, 7d and 30d, None where there
+        were none. Raises StorageError.
+        """
+        now = self._now()
+        since = {f"since_{name}": rows.to_text(now - timedelta(seconds=s)) for name, s in WINDOWS_S.items()}
+        (row,) = self._readers.rows(_UPTIME, since | {"model_id": rows.clean_text(model_id)})
+        return dict(row)
+
+    def last_observations(self) -> dict[str, Observation]:
+        """Return the newest check of each active model that has one, by model_id. Raises StorageError."""
+        found = self._readers.rows(_NEWEST, {})
+        return {row["model_id"]: rows.to_observation(row) for row in found}
+
+
+def _slice(model_id: str, since: datetime | None, until: datetime | None) -> dict[str, Any]:
+    return {
+        "model_id": rows.clean_text(model_id),
+        "since": since and rows.to_text(since),
+        "until": until and rows.to_text(until),
+    }
+
+
+def _shown_stats(row: sqlite3.Row) -> dict[str, Any]:
+    return dict(row) | {name: rows.to_rfc3339(row[name]) for name in ("last_success_at", "last_failure_at")}
+
+
+def _shown_model(row: sqlite3.Row) -> dict[str, Any]:
+    shown = _shown_stats(row) | {name: bool(row[name]) for name in ai_models.FLAGS}
+    shown |= {name: rows.to_rfc3339(row[name]) for name in ("created_at", "updated_at")}
+    if shown["success_rate"] is None:
+        del shown["success_rate"]  # so that model.get("success_rate", 0) is a number
+    return shown

@@ -1,0 +1,87 @@
+"""The shapes that the API shows, computed from the words and the statistics. Pure: reads nothing by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from exporter.models import Model, Observation, Status, rfc3339
+
+Row = dict[str, Any]
+
+_DOWN: Final = (Status.FAILED, Status.NOT_FOUND, Status.AUTH_REQUIRED)
+_TOP: Final = 5
+
+
+def model_row(model: Model, observation: Observation | None, stats: Mapping[str, Any] | None) -> Row:
+    """Return one model as `/models` lists it; rates are percent, null where nothing was measured."""
+    now = observation if model.enabled else None
+    counted = stats or {}
+    total = counted.get("total_checks") or 0
+    return {
+        "model_id": model.model_id,
+        "model_key": model.model_key,
+        "task": model.task,
+        "category": model.category,
+        "provider": model.provider,
+        "requires_auth": model.requires_auth,
+        "enabled": model.enabled,
+        "status": str(now.status if now else Status.UNKNOWN),
+        "reason": str(now.reason) if now else None,
+        "scope": str(now.scope) if now else None,
+        "message": now.message if now else "",
+        "success": now.success if now else None,
+        "last_probe_at": rfc3339(now.checked_at) if now else None,
+        "response_time_ms": rounded(now.response_time_ms) if now else None,
+        "confidence": rounded(now.confidence, 4) if now else None,
+        "total_checks": total,
+        "successful_checks": counted.get("successful_checks") or 0,
+        "failed_checks": counted.get("failed_checks") or 0,
+        "success_rate": rounded(counted.get("success_rate")) if total else None,
+        "avg_response_time_ms": rounded(counted.get("avg_response_time_ms")),
+        "last_success_at": counted.get("last_success_at"),
+        "last_failure_at": counted.get("last_failure_at"),
+    }
+
+
+def summary(rows: Sequence[Row]) -> Row:
+    """Return the totals over `rows`; means are over the models that have checks, 0.0 where none has."""
+    categories: dict[str, list[Row]] = {}
+    for row in rows:
+        categories.setdefault(row["category"], []).append(row)
+    return {
+        "total_models": len(rows),
+        "models_with_checks": sum(1 for row in rows if row["total_checks"]),
+        "overall_success_rate": _mean_rate(rows),
+        "by_category": {
+            name: {
+                "total": len(members),
+                "models_with_checks": sum(1 for row in members if row["total_checks"]),
+                "avg_success_rate": _mean_rate(members),
+                "models": [row["model_id"] for row in members],
+            }
+            for name, members in categories.items()
+        },
+        "by_status": {str(status): sum(1 for row in rows if row["status"] == status) for status in Status},
+    }
+
+
+def top_models(rows: Iterable[Row]) -> list[Row]:
+    """Return at most five models that have succeeded: the best success rate first, then the fastest."""
+    succeeded = [row for row in rows if row["success_rate"]]
+    return sorted(succeeded, key=lambda row: (-row["success_rate"], row["avg_response_time_ms"] or float("inf")))[:_TOP]
+
+
+def failed_models(rows: Iterable[Row]) -> list[Row]:
+    """Return the models that are down now."""
+    return [row for row in rows if row["status"] in _DOWN]
+
+
+def rounded(value: float | None, digits: int = 2) -> float | None:
+    """Return `value` with so many decimals; None stays None."""
+    return None if value is None else round(value, digits)
+
+
+def _mean_rate(rows: Iterable[Row]) -> float:
+    rates = [row["success_rate"] for row in rows if row["success_rate"] is not None]
+    return round(sum(rates) / len(rates), 2) if rates else 0.0
