@@ -97,9 +97,7 @@ class Metrics:
         self._reload_time = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success."
         )
-        self._last_cycle = self._gauge(
-            "last_cycle_timestamp_seconds", "When every enabled model had last been probed once more."
-        )
+        self._last_cycle: float | None = None
         self._lateness = Histogram(
             "ai_model_exporter_scheduler_lateness_seconds",
             "How long after its due time a scheduled probe began.",
@@ -117,7 +115,7 @@ class Metrics:
 
     def watch(self, readings: Readings) -> None:
         """Read the exporter's own state through these callables from now on."""
-        self._registry.register(_Own(readings))
+        self._registry.register(_Own(readings, lambda: self._last_cycle))
 
     def set_models(self, models: Iterable[Model]) -> None:
         """Show these models and no others; counters of the ones that stay go on."""
@@ -167,7 +165,7 @@ class Metrics:
 
     def cycle_ended(self, at: datetime) -> None:
         """Tell when every model had been probed once more."""
-        self._last_cycle.set(at.timestamp())
+        self._last_cycle = at.timestamp()
 
     def reloaded(self, *, at: datetime | None) -> None:
         """Tell of a load of the configuration: when it succeeded, or None when it failed."""
@@ -332,8 +330,9 @@ def _phases(every: Sequence[_Series]) -> Metric:
 class _Own(Collector):
     """The exporter's own state."""
 
-    def __init__(self, readings: Readings) -> None:
+    def __init__(self, readings: Readings, last_cycle: Callable[[], float | None]) -> None:
         self._readings = readings
+        self._last_cycle = last_cycle
 
     def collect(self) -> Iterator[Metric]:
         read = self._readings
@@ -342,6 +341,12 @@ class _Own(Collector):
         )
         yield GaugeMetricFamily(
             "ai_model_exporter_probes_in_flight", "Probes that hold a slot now.", value=read.in_flight()
+        )
+        # Without a sample until the first cycle has ended: 0 would be 1970.
+        yield GaugeMetricFamily(
+            "ai_model_exporter_last_cycle_timestamp_seconds",
+            "When every enabled model had last been probed once more.",
+            value=self._last_cycle(),
         )
         yield GaugeMetricFamily(
             "ai_model_exporter_store_queue_rows", "Rows that wait to be committed.", value=read.queue_rows()

@@ -133,7 +133,7 @@ class Service:
     @property
     def alive(self) -> Mapping[str, bool]:
         """Say by part whether it still runs; an agent that was stopped on purpose is alive."""
-        return {"store": self.store.alive, "scheduler": not self.agent.failed}
+        return {"store": self.store.running, "scheduler": not self.agent.failed}
 
     async def begin(self) -> None:
         """Take up where the store left off. Raises StorageError."""
@@ -183,8 +183,10 @@ class Service:
         runner = web.AppRunner(make_app(self, web_config), access_log=None, shutdown_timeout=SERVER_SHUTDOWN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        protocol = runner.server
+        assert protocol is not None, "setup() makes it"  # noqa: S101 -- the library's promise, for the type checker
         server = await asyncio.get_running_loop().create_server(
-            runner.server, host, port, ssl=web_config.ssl_context, reuse_address=True
+            protocol, host, port, ssl=web_config.ssl_context, reuse_address=True
         )
         stack.callback(server.close)
         self._servers.append(server)
@@ -196,7 +198,7 @@ class Service:
         failing = False
         while True:
             await self.clock.sleep(WATCH_EVERY_S)
-            if not self.store.alive:
+            if not self.store.running:
                 raise StorageError(self.store.path, "write", f"the writer thread has died: {self.store.last_error}")
             if not all(server.is_serving() for server in self._servers):
                 raise ServerStoppedError("the HTTP server has stopped listening")

@@ -49,6 +49,15 @@ class FakeClock:
         self._tell_watchers()
         await future
 
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        waits = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self.sleep(seconds))]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+
     def advance(self, seconds: float) -> None:
         """Move the time on by `seconds` and wake the sleeps that are due."""
         self._elapsed += seconds

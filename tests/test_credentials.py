@@ -162,7 +162,7 @@ def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:
     os.mkfifo(pipe)
     for name, message in {
         str(pipe): "is not a file",
-        str(tmp_path): "is not a file",
+        str(tmp_path): r"cannot be read \(Is a directory\)",
         str(tmp_path / "missing"): r"cannot be read \(No such file or directory\)",
         "nul\0": "holds no token",
     }.items():

@@ -84,7 +84,7 @@ def _take(document: Document, draft: Draft) -> None:
     for task, settings in (shape.tasks or {}).items():
         draft.put(draft.tasks, task, settings, document, ("tasks", task))
     for index, node in enumerate(models or ()):
-        draft.entries.append(Entry(document, index, id_of(node), _model_shape(node.data, document, index, draft)))
+        draft.entries.append(Entry(document, index, id_of(node), model_shape(node.data, document, index, draft)))
 
 
 def _file_shape(data: dict[str, Any], document: Document, draft: Draft) -> FileShape:
@@ -108,7 +108,8 @@ def _without(data: dict[str, Any], wrong: set[Loc]) -> dict[str, Any]:
     return rest
 
 
-def _model_shape(data: object, document: Document, index: int, draft: Draft) -> ModelShape | None:
+def model_shape(data: object, document: Document, index: int, draft: Draft) -> ModelShape | None:
+    """Return the shape of one model, or None; what is wrong goes to the draft's problems."""
     try:
         return ModelShape.model_validate(data)
     except ValidationError as invalid:

@@ -74,7 +74,7 @@ def config_of(draft: Draft, sources: tuple[Path, ...]) -> Config | None:
     """Return the Config of a draft without problems; adds to the draft's problems those that only show now."""
     providers = _providers(draft)
     first = next(iter(providers))
-    _check_models(draft, first)
+    check_models(draft, first)
     _check_timeouts(draft)
     if draft.problems:
         return None
@@ -91,7 +91,7 @@ def config_of(draft: Draft, sources: tuple[Path, ...]) -> Config | None:
     }
     settings = {name: value for name, value in given.items() if value is not None}
     bare = Config(models=(), providers=MappingProxyType(providers), sources=sources, **settings)
-    config = replace(bare, models=tuple(_models(draft, first, bare)))
+    config = replace(bare, models=tuple(models_of(draft, first, bare)))
     return replace(config, warnings=warnings_of(config))
 
 
@@ -115,7 +115,8 @@ def _provider(draft: Draft, name: str, placed: Placed) -> ProviderConfig:
     return ProviderConfig(name=name, kind=kind, **{key: value for key, value in given.items() if value is not None})
 
 
-def _check_models(draft: Draft, default_provider: str) -> None:
+def check_models(draft: Draft, default_provider: str) -> None:
+    """Add what is wrong between the models of a draft, or between a model and its provider, to its problems."""
     problems = draft.problems
     if not any(document.has("models") for document in draft.documents):
         problems.append(draft.documents[0].problem(("models",), "missing", "write `models: []` for none"))
@@ -205,7 +206,8 @@ def _effective(draft: Draft, entry: Entry | None, key: str) -> _Effective:
     return _Effective(getattr(_DEFAULTS, f"{key}_s"), 3, None)
 
 
-def _models(draft: Draft, default_provider: str, defaults: Config) -> Iterator[Model]:
+def models_of(draft: Draft, default_provider: str, defaults: Config) -> Iterator[Model]:
+    """Return the models of a draft without problems, in the order of the files."""
     shapes = [entry.shape for entry in draft.entries if entry.shape]
     for shape, key in zip(shapes, _model_keys(shapes), strict=True):
         task: TaskShape = draft.tasks[shape.task].value if shape.task in draft.tasks else TaskShape()

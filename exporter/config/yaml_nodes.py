@@ -27,9 +27,6 @@ _NOT_YAML: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00
 class _Null:
     """The value of a key that has none. Not None: no key of ours may be empty, and this fails every check of a type."""
 
-    def __repr__(self) -> str:
-        return "null"
-
 
 NULL: Final = _Null()
 

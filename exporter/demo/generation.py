@@ -18,7 +18,7 @@ DONE: Final = "data: [DONE]"
 
 
 def classic(question: Question) -> Output:
-    """Answer `{"inputs", "parameters"}` with `[{"generated_text"}]`, prompt included by default. Raises PayloadError."""
+    """Answer `{"inputs", "parameters"}` with `[{"generated_text"}]`, the prompt before it. Raises PayloadError."""
     prompt = question.payload.get("inputs")
     if not isinstance(prompt, str):
         raise missing_field(question.raw, "inputs")

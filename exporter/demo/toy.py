@@ -99,7 +99,7 @@ _CLAUSES: Final = (
 )
 _SYLLABLES: Final = ("wum", "plor", "dax", "grib", "snel", "quo", "tav", "mip", "zor", "feb", "lun", "kra")
 
-_SHARPNESS: Final = 8.0
+_SHARPNESS: Final = 4.5
 _SUMMARY_WORDS: Final = 60
 _DIMENSIONS: Final = 16
 
@@ -120,7 +120,7 @@ def sentiment_logits(text: str, labels: Labels, salt: str) -> list[float]:
     """Return one logit a label, in the order of `labels`; `salt` adds a small fixed wobble that makes models differ."""
     mood = sentiment(text)
     return [
-        -_SHARPNESS * (polarity - mood) ** 2 + 0.2 * stable_fraction(f"{salt}:{label}:{text}")
+        -_SHARPNESS * abs(polarity - mood) + 0.2 * stable_fraction(f"{salt}:{label}:{text}")
         for label, polarity in labels
     ]
 

@@ -89,7 +89,8 @@ def connect(
 ) -> sqlite3.Connection:
     """Return a connection that any one thread at a time may use, with transactions only where they are written.
 
-    `path` is absolute. `rwc` creates a missing file; `rw` does not, so that a file that was taken away is not begun anew unseen.
+    `path` is absolute. `rwc` creates a missing file; `rw` does not, so that a file that was taken away is not begun
+    anew unseen.
     """
     uri = f"{path.as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
@@ -75,11 +75,13 @@ def test_a_duration_is_shown_in_its_largest_whole_unit(seconds: float, shown: ob
     assert durations.show(seconds) == shown
 
 
+@settings(deadline=None)
 @given(st.floats(min_value=1e-300, max_value=durations.MAX_S))
 def test_what_is_shown_is_read_as_the_same_number(seconds: float) -> None:
     assert durations.parse(durations.show(seconds)) == seconds
 
 
+@settings(deadline=None)
 @given(st.from_regex(durations._COMPILED, fullmatch=True))
 def test_whatever_the_loader_reads_the_schema_for_editors_allows(text: str) -> None:
     assert re.search(durations.SIMPLE_PATTERN, text)

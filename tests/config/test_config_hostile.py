@@ -17,6 +17,8 @@ from exporter.config.load import assemble
 from exporter.config.messages import _SHAPES, TASKS
 
 LOADERS = [loader for name in ("CSafeLoader", "SafeLoader") if (loader := getattr(yaml, name, None))]
+# A busy machine is no failure.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join([f'*{below}'] * 10)}]\n"
     for below, name in zip("abcdefghij", "bcdefghijk", strict=True)
@@ -53,11 +55,13 @@ def refusal(text: str) -> str:
     return str(result)
 
 
+@UNHURRIED
 @given(st.binary(max_size=200))
 def test_any_bytes_give_a_config_or_a_config_error(raw: bytes) -> None:
     outcome(raw)
 
 
+@UNHURRIED
 @given(st.text(alphabet=st.one_of(st.sampled_from("[]{}:,-&*!|>'\"%@`?#<\\ \n\tax01"), st.characters()), max_size=80))
 @example('"\\UFFFFFFFF"')
 @example('"\\ud800"')
@@ -98,7 +102,7 @@ _FILE = st.fixed_dictionaries(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@UNHURRIED
 @given(_FILE)
 def test_any_values_under_our_keys_give_a_config_or_a_config_error(data: dict[str, Any]) -> None:
     outcome(yaml.safe_dump(data, allow_unicode=True).encode("utf-8", "surrogatepass"))

@@ -243,6 +243,11 @@ def test_other_spellings_of_a_file_are_read(text: str) -> None:
     assert read(text).models == ()
 
 
+def test_an_alias_of_a_text_can_stand_for_a_key() -> None:
+    models = read("models:\n  - {model_id: &key category, task: summarization, *key : x}\n").models
+    assert models[0].category == "x"
+
+
 # --- files and directories
 
 

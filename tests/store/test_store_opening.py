@@ -119,8 +119,8 @@ def test_a_folder_that_cannot_be_made_is_named(open_store: Open, tmp_path: Path,
     assert "cannot make its folder" in str(refused(open_store, tmp_path / name))
 
 
-def test_a_path_that_is_none_is_refused(open_store: Open) -> None:
-    assert "cannot make its folder" in str(refused(open_store, Path("a\0b/ai_models.db")))
+def test_a_path_that_is_none_is_refused(open_store: Open, tmp_path: Path) -> None:
+    assert "cannot make its folder" in str(refused(open_store, tmp_path / "a\0b/ai_models.db"))
 
 
 @AS_ROOT
