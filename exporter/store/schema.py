@@ -144,12 +144,14 @@ def is_simulated(connection: sqlite3.Connection) -> bool:
 def migrate(connection: sqlite3.Connection, *, simulated: bool) -> None:
     """Bring the database to VERSION; `simulated` is remembered by one that is begun here. Raises sqlite3.Error.
 
-    Takes the write lock even when there is nothing to do, so a database that cannot be written is found out here.
+    A database that cannot be written is found out here, even when there is nothing to do.
     """
     while True:
         with transaction(connection):
             version = user_version(connection)  # read under the lock: two processes may start at once
             if version >= VERSION:
+                # BEGIN IMMEDIATE is content with a read-only file; a statement that could write is not.
+                connection.execute("DELETE FROM store_meta WHERE FALSE")
                 return
             apply(connection, version, simulated=simulated)
 

@@ -40,6 +40,11 @@ def test_a_row_of_a_configured_model_is_that_model() -> None:
     assert parse_model(ROW | {"model_id": "a/known", "task": "summarization"}, CONFIG) is KNOWN
 
 
+def test_an_item_of_a_list_with_more_columns_is_a_row_too() -> None:
+    item = {"model_id": "gpt2", "task": "text-generation", "status": "failed", "reason": "timeout", "uptime": {}}
+    assert parse_model(item, CONFIG).task == "text-generation"
+
+
 @pytest.mark.parametrize("requires_auth", [0, 1, False, True])
 def test_a_row_of_another_model_gives_what_the_store_knows(requires_auth: int) -> None:
     row = ROW | {

@@ -139,9 +139,10 @@ def test_a_file_without_permission_is_named(open_store: Open, path: Path) -> Non
     assert "readonly" in str(refused(open_store, path))
 
 
-def test_a_file_that_says_it_is_read_only_is_refused(open_store: Open, path: Path) -> None:
+@pytest.mark.parametrize("journal", ["WAL", "DELETE"])
+def test_a_file_that_says_it_is_read_only_is_refused(open_store: Open, path: Path, journal: str) -> None:
     with closing(sqlite3.connect(grown(path, open_store))) as other:
-        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute(f"PRAGMA journal_mode = {journal}")
     content = bytearray(path.read_bytes())
     content[18] = 3  # the header's write version: SQLite opens what it does not know how to write for reading only
     path.write_bytes(content)
