@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from exporter.demo import DEMO_TOKEN, Scenario, StandIn
 from exporter.service import Keyring, Service, loader, open_service
 from exporter.web.webconfig import WebConfig
 from tests.fakes import FakeClock
+from tests.until import until
 
 TASK = "sentiment-analysis"
 
@@ -41,9 +41,7 @@ class Daemon:
 
     async def asked(self, model_id: str) -> None:
         """Wait until the stand-in has been asked for an inference of the model."""
-        async with asyncio.timeout(5):
-            while not self.stand_in.requests["inference", model_id]:  # noqa: ASYNC110 -- the stand-in has no event
-                await asyncio.sleep(0)
+        await until(lambda: self.stand_in.requests["inference", model_id] > 0)
 
 
 def write_config(path: Path, base_url: str, models: list[dict[str, Any]], **settings: Any) -> None:
