@@ -11,7 +11,7 @@ EVERY_S: Final = 1 / 50
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], *, timeout_s: float = 10) -> None:
-    """Return as soon as `condition` holds, asked again and again. Raises TimeoutError after `timeout_s` real seconds."""
+    """Return as soon as `condition` holds, asked again and again. Raises TimeoutError after `timeout_s` seconds."""
     async with asyncio.timeout(timeout_s):
         while True:
             answer = condition()
