@@ -1,29 +1,34 @@
 """The exporter as a library: `monitor`, `db` and `agent` over one configuration, and built into another server.
 
-Everything is opened when it is first used and closed when it is done with: a scan outside the running agent opens a
-session for its own length, and the database stays open until `close` or the end of the process.
+Everything is opened when it is first used. A service is open while it has users: the agent as long as it runs, a scan
+as long as it takes; those at the same time share it. The database stays open until `close` or the end of the process.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+import structlog
 from aiohttp import web
 
 from exporter.clock import SystemClock
 from exporter.models import Observation
+from exporter.scheduler import Agent
 from exporter.service import Keyring, Service, loader, open_service
 from exporter.store import Store
 from exporter.web.asgi import AsgiApp
 from exporter.web.server import setup_routes
 from exporter.web.webconfig import WebConfig
+
+T = TypeVar("T")
 
 DEFAULT_CONFIG: Final = Path("config/models.yaml")
 
@@ -43,11 +48,11 @@ class Library:
         database: Path | str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self.load = loader(Path(config), None if database is None else Path(database))
+        self._load = loader(Path(config), None if database is None else Path(database))
         self._keyring = Keyring(os.environ if environ is None else environ, Path(".env"))
         self._store: Store | None = None
-        self._service: Service | None = None
-        self._opening = asyncio.Lock()
+        self._opening = threading.Lock()
+        self._session: _Session | None = None
         self.monitor = LibraryMonitor(self)
         self.agent = LibraryAgent(self)
         self.db = LibraryDatabase(self)
@@ -55,44 +60,98 @@ class Library:
     @property
     def store(self) -> Store:
         """Return the store, opened and told of the configured models at the first use."""
-        if self._store is None:
-            config = self.load()
-            store = Store.open(config.database, history_s=config.history_s, now=SystemClock().now)
-            store.sync_models(config.models)
-            self._store = store
-        return self._store
+        with self._opening:
+            if self._store is None:
+                config = self._load()
+                store = Store.open(config.database, history_s=config.history_s, now=SystemClock().now)
+                store.sync_models(config.models)
+                self._store = store
+            return self._store
 
     @property
     def service(self) -> Service | None:
-        """Return the running service, or None."""
-        return self._service
+        """Return the service that is open now, or None."""
+        return None if self._session is None else self._session.service
 
-    @asynccontextmanager
-    async def use(self) -> AsyncIterator[Service]:
-        """Use the service that runs, or open one for the length of the block."""
-        if self._service is not None:
-            yield self._service
-            return
-        async with self.open() as service:
-            yield service
+    async def do(self, action: Callable[[Service], Awaitable[T]]) -> T:
+        """Return what `action` makes of the service that is open, or of one that is opened for it.
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Service]:
-        """Open the service that everything here uses until the end of the block."""
-        async with self._opening:
-            store = await asyncio.to_thread(lambda: self.store)
-            async with open_service(self.load, keyring=self._keyring, store=store) as service:
-                self._service = service
-                try:
-                    yield service
-                finally:
-                    self._service = None
+        Raises what `action` raises, or what kept the service from opening or ended it meanwhile.
+        """
+        if self._session is None or self._session.ending:
+            self._session = _Session(self._open())
+        return await self._session.do(action)
 
     def close(self) -> None:
-        """Close the database; it is opened again at the next use."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        """Close the database, once nothing is under way; it is opened again at the next use."""
+        with self._opening:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Service]:
+        store = await asyncio.to_thread(lambda: self.store)
+        async with open_service(self._load, keyring=self._keyring, store=store) as service:
+            yield service
+
+
+class _Session:
+    """A service in one event loop, open until the last of its users is done."""
+
+    def __init__(self, opening: AbstractAsyncContextManager[Service]) -> None:
+        self.service: Service | None = None
+        self._loop = asyncio.get_running_loop()
+        self._opened = asyncio.Event()
+        self._unused = asyncio.Event()
+        self._users = 0
+        # A task of its own, as the first user need not be the last one; that one waits for its end.
+        self._host = self._loop.create_task(self._run(opening))
+
+    @property
+    def ending(self) -> bool:
+        """True when it takes no more users from the running event loop."""
+        return self._unused.is_set() or self._host.done() or self._loop is not asyncio.get_running_loop()
+
+    async def do(self, action: Callable[[Service], Awaitable[T]]) -> T:
+        """See `Library.do`."""
+        self._users += 1
+        work = self._loop.create_task(self._act(action))
+        try:
+            await asyncio.wait([work, self._host], return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() or work.cancelled():
+                # Only the end of the service takes the work away from us.
+                await asyncio.wait([self._host])
+                self._raise_what_ended_it()
+            return work.result()
+        finally:
+            work.cancel()
+            self._users -= 1
+            if not self._users:
+                self._unused.set()
+            await asyncio.wait([work] if self._users else [work, self._host])
+
+    async def _run(self, opening: AbstractAsyncContextManager[Service]) -> None:
+        try:
+            async with opening as self.service:
+                self._opened.set()
+                await self._unused.wait()
+        finally:
+            self.service = None
+
+    async def _act(self, action: Callable[[Service], Awaitable[T]]) -> T:
+        await self._opened.wait()
+        assert self.service is not None, "an opened session has one until its users are done"  # noqa: S101 -- a promise
+        return await action(self.service)
+
+    def _raise_what_ended_it(self) -> None:
+        try:
+            self._host.result()
+        except BaseExceptionGroup as group:
+            error: BaseException = group
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+                (error,) = error.exceptions
+            raise error from None
 
 
 class LibraryMonitor:
@@ -102,19 +161,22 @@ class LibraryMonitor:
         self._library = library
 
     async def scan_all_models(self) -> dict[str, Any]:
-        """Probe every enabled model, keep the results, and return counts by status and the models."""
-        async with self._library.use() as service:
-            return await service.monitor.scan_all_models()
+        """Probe every enabled model, keep the results, and return counts by status and the models.
+
+        Scans at the same time are one scan.
+        """
+        return await self._library.do(lambda service: service.monitor.scan_all_models())
 
     async def test_model(self, model: Mapping[str, Any]) -> dict[str, Any]:
-        """Probe one model given as a mapping with the keys of the configuration; nothing is kept."""
-        async with self._library.use() as service:
-            return await service.monitor.test_model(model)
+        """Probe one model and keep nothing. It is a mapping with the configuration's keys, or a row of `db`.
+
+        Raises ConfigError when a key or a value is wrong.
+        """
+        return await self._library.do(lambda service: service.monitor.test_model(model))
 
     async def check(self, model_id: str) -> Observation:
         """Probe one configured model and keep the result. Raises KeyError for any other id."""
-        async with self._library.use() as service:
-            return await service.monitor.check(model_id)
+        return await self._library.do(lambda service: service.monitor.check(model_id))
 
 
 class LibraryDatabase:
@@ -146,12 +208,16 @@ class LibraryAgent:
     def __init__(self, library: Library) -> None:
         self._library = library
         self._task: asyncio.Task[None] | None = None
+        self._agent: Agent | None = None
+        self._begun = asyncio.Event()
         self._stop = asyncio.Event()
 
     @property
     def running(self) -> bool:
-        """True from `start` until it has stopped."""
-        return self._task is not None and not self._task.done()
+        """True from `start` until it has stopped, by `stop` or by the HTTP API."""
+        if self._task is None or self._task.done():
+            return False
+        return self._agent is None or self._agent.running
 
     @property
     def last_scan(self) -> datetime | None:
@@ -167,24 +233,55 @@ class LibraryAgent:
 
     def start(self) -> asyncio.Task[None]:
         """Start probing on schedule in the running event loop; the task ends with `stop`, or raises what ended it."""
-        if self._task is None or self._task.done():
-            self._stop = asyncio.Event()
-            # The parent of this task is the caller, who awaits it or calls `stop`.
-            self._task = asyncio.get_running_loop().create_task(self._run(self._stop))
+        previous = None if self._task is None or self._task.done() else self._task
+        if previous is not None and not self._stop.is_set():
+            if self._agent is not None:
+                self._agent.start()  # the HTTP API may have stopped it
+            return previous
+        self._begun, self._stop, self._agent = asyncio.Event(), asyncio.Event(), None
+        # The parent of this task is the caller, who awaits it or calls `stop`.
+        self._task = asyncio.get_running_loop().create_task(self._run(self._begun, self._stop, previous))
         return self._task
+
+    async def begin(self) -> None:
+        """Start, and return once the schedule runs. Raises what keeps it from that."""
+        task = self.start()
+        begun = asyncio.get_running_loop().create_task(self._begun.wait())
+        try:
+            await asyncio.wait([task, begun], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            begun.cancel()
+        if task.done():
+            await self.stop()
 
     async def stop(self) -> None:
         """Stop probing and close what was opened for it. Raises what had ended the agent, if anything had."""
-        if self._task is not None:
-            self._stop.set()
-            task, self._task = self._task, None
-            await task
+        task = self._task
+        if task is None:
+            return
+        self._stop.set()
+        if not task.done():
+            await asyncio.wait([task])
+        if self._task is task:
+            self._task = None
+        if not task.cancelled():
+            task.result()
 
-    async def _run(self, stop: asyncio.Event) -> None:
-        async with self._library.open() as service:
+    async def _run(self, begun: asyncio.Event, stop: asyncio.Event, previous: asyncio.Task[None] | None) -> None:
+        if previous is not None:
+            await asyncio.wait([previous])
+
+        async def probe_until_stopped(service: Service) -> None:
+            self._agent = service.agent
             service.agent.start()
             service.ready = True
-            await stop.wait()
+            begun.set()
+            try:
+                await stop.wait()
+            finally:
+                await service.drain()
+
+        await self._library.do(probe_until_stopped)
 
 
 class Embedded:
@@ -197,7 +294,7 @@ class Embedded:
     def __init__(self, library: Library, web_config: WebConfig | None = None) -> None:
         self.library = library
         self.web_config = web_config
-        self.asgi = AsgiApp(self.backend, web_config=web_config, start=self.start, stop=self.library.agent.stop)
+        self.asgi = AsgiApp(self.backend, web_config=web_config, start=self.start, stop=self.stop)
         self.lifespan = self.asgi.lifespan
 
     def backend(self) -> Service | None:
@@ -205,19 +302,33 @@ class Embedded:
         return self.library.service
 
     async def start(self) -> None:
-        """Start the agent and return once it is ready. Raises what keeps it from starting."""
-        task = self.library.agent.start()
-        while self.library.service is None and not task.done():
-            await asyncio.wait([task], timeout=0.01)
-        if task.done():
+        """Start the agent and return once it probes. Raises what keeps it from starting."""
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.stop)
+            await self.library.agent.begin()
+            undo.pop_all()
+        self.library.agent.start().add_done_callback(_tell_of_a_crash)
+
+    async def stop(self) -> None:
+        """Stop the agent and close the database. Raises what had ended the agent, if anything had."""
+        try:
             await self.library.agent.stop()
+        finally:
+            await asyncio.to_thread(self.library.close)
 
     async def run(self, _app: web.Application) -> AsyncIterator[None]:
         """Run with an aiohttp application, as one of its `cleanup_ctx`."""
         await self.start()
         yield
-        await self.library.agent.stop()
-        self.library.close()
+        await self.stop()
+
+
+def _tell_of_a_crash(task: asyncio.Task[None]) -> None:
+    """Log it at once: the host goes on without us, and asks only when it stops."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        log = structlog.get_logger("exporter.library")
+        log.error("crashed", reason=f"{type(error).__name__}: {error}", exc_info=error)
 
 
 @cache

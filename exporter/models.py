@@ -242,7 +242,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """One finished probe of one model: the row of the history, and what the board and the metrics show."""
+    """One finished probe of one model: the row of the history, and what the board and the metrics show.
+
+    `requests` is how many requests for inference were sent, a second try included. `cached` is true for an answer from
+    the host's cache, whose time says nothing of the model. `canary` names the golden input that was sent, `correct`
+    says whether its known answer came back; None where that could not be judged.
+    """
 
     model_id: str
     provider: str
@@ -266,6 +271,57 @@ class Observation:
     served_sha: str | None = None
     compute_type: str | None = None
     compute_time_s: float | None = None
+    requests: int = 0
+    cached: bool = False
+    cold: bool | None = None
+    canary: str | None = None
+    correct: bool | None = None
+
+
+class EventKind(StrEnum):
+    """What can be told of a model or a provider beside its probes."""
+
+    STATUS_CHANGED = "status_changed"
+    LABELS_CHANGED = "labels_changed"
+    SCORE_SHIFTED = "score_shifted"
+    SCORE_DRIFTED = "score_drifted"
+    RUNTIME_CHANGED = "runtime_changed"
+    HUB_SHA_CHANGED = "hub_sha_changed"
+    SERVED_SHA_CHANGED = "served_sha_changed"
+    GATED_CHANGED = "gated_changed"
+    DISABLED_CHANGED = "disabled_changed"
+    MAPPING_CHANGED = "mapping_changed"
+    RENAMED = "renamed"
+    UNDEPLOYMENT_RISK = "undeployment_risk"
+    INCIDENT_OPENED = "incident_opened"
+    INCIDENT_CLOSED = "incident_closed"
+    FALLBACK_CHANGED = "fallback_changed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened once; `before` and `after` are JSON values. `model_id` is None for a whole provider."""
+
+    at: datetime
+    kind: EventKind
+    provider: str
+    model_id: str | None = None
+    before: Any = None
+    after: Any = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One cause that holds for many models of a provider; `closed_at` is None while it lasts."""
+
+    provider: str
+    scope: Scope
+    reason: Reason
+    opened_at: datetime
+    closed_at: datetime | None = None
+    model_ids: tuple[str, ...] = ()
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
