@@ -8,11 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exporter.models import Fault, Listing, Model, Reason, Reply, Scope, Status, Verdict
+from exporter.models import (
+    Check,
+    CheckName,
+    Fault,
+    Listing,
+    Model,
+    Reason,
+    Reply,
+    Scope,
+    Status,
+    Verdict,
+)
 from exporter.tasks import BadOutputError, Canary, Task, decode
 
 MESSAGE_CHARS: Final = 500
@@ -128,15 +139,38 @@ def judge(reply: Reply, task: Task, canary: Canary, model: Model) -> Verdict:
     try:
         answer = task.read(decode(reply.body, reply.headers.get("content-type", "")), canary)
     except BadOutputError as error:
-        return Verdict(status=Status.FAILED, reason=Reason.BAD_OUTPUT, message=_clean(str(error)))
-    wrong = task.wrong(answer, canary, model)
-    if wrong:
-        return Verdict(status=Status.DEGRADED, reason=Reason.WRONG_ANSWER, message=_clean(wrong), answer=answer)
+        unreadable = Check(name=CheckName.READABLE, passed=False, message=_clean(str(error)), fatal=True)
+        return Verdict(status=Status.FAILED, reason=Reason.BAD_OUTPUT, message=unreadable.message, checks=(unreadable,))
+    held, correct = task.check(answer, canary, model)
+    checks = (Check(name=CheckName.READABLE, passed=True), *held)
+    status, reason, message = _worst(checks, reply, model)
+    return Verdict(
+        status=status,
+        reason=reason,
+        message=_clean(message),
+        answer=answer,
+        checks=checks,
+        correct=correct,
+    )
+
+
+def is_cached(reply: Reply) -> bool:
+    """Say whether the host answered from its cache: such an answer tells nothing of the model's speed."""
+    return reply.headers.get("x-compute-type", "").casefold() == "cache"
+
+
+def _worst(checks: Sequence[Check], reply: Reply, model: Model) -> tuple[Status, Reason, str]:
+    """Return what the failed checks come to: garbage before wrong, wrong before slow."""
+    failed = sorted((check for check in checks if not check.passed), key=lambda check: not check.fatal)
+    if failed:
+        first = failed[0]
+        if first.fatal:
+            return Status.FAILED, Reason.BAD_OUTPUT, first.message
+        return Status.DEGRADED, Reason.WRONG_ANSWER, first.message
     objective_s, took_s = model.latency_objective_s, reply.timings.total_s
-    if objective_s is not None and took_s > objective_s:
-        slow = f"answered in {took_s:.3f} s, the objective is {objective_s:g} s"
-        return Verdict(status=Status.DEGRADED, reason=Reason.SLOW, message=slow, answer=answer)
-    return Verdict(status=Status.AVAILABLE, reason=Reason.OK, answer=answer)
+    if objective_s is not None and took_s > objective_s and not is_cached(reply):
+        return Status.DEGRADED, Reason.SLOW, f"answered in {took_s:.3f} s, the objective is {objective_s:g} s"
+    return Status.AVAILABLE, Reason.OK, ""
 
 
 def judge_refusal(reply: Reply) -> Verdict | None:

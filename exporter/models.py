@@ -120,7 +120,11 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """One configured model. `model_id` is its identity everywhere: URL, label, row, lock."""
+    """One configured model. `model_id` is its identity everywhere: URL, label, row, lock.
+
+    `polarity` says what a label of its own means (positive, neutral, negative), by the label in lower case;
+    `multi_label` that its scores are independent of each other and need not sum to one.
+    """
 
     model_id: str
     task: str
@@ -134,6 +138,8 @@ class Model:
     input: str | None = None
     expect: Expectation | None = None
     latency_objective_s: float | None = None
+    polarity: Mapping[str, str] = field(default_factory=dict)
+    multi_label: bool = False
     api: str = "classic"
     fallback: tuple[str, ...] = ()
 
@@ -206,15 +212,40 @@ class Answer:
     text: str | None = None
 
 
+class CheckName(StrEnum):
+    """What is held against an answer; a bounded set, safe as a label."""
+
+    READABLE = "readable"
+    LABEL = "label"
+    SCORES = "scores"
+    EXPECTATION = "expectation"
+    OVERLAP = "overlap"
+    REPETITION = "repetition"
+    LENGTH = "length"
+    LANGUAGE = "language"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of an answer. What fails a `fatal` one nobody could use; what fails another is usable and wrong."""
+
+    name: CheckName
+    passed: bool
+    message: str = ""
+    fatal: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """The opinion on one exchange."""
+    """The opinion on one exchange. `correct` says whether a golden input's known answer came back, if that is known."""
 
     status: Status
     reason: Reason
     scope: Scope = Scope.MODEL
     message: str = ""
     answer: Answer | None = None
+    checks: tuple[Check, ...] = ()
+    correct: bool | None = None
     estimated_wait_s: float | None = None
 
     @property
@@ -276,6 +307,7 @@ class Observation:
     cold: bool | None = None
     canary: str | None = None
     correct: bool | None = None
+    checks: tuple[Check, ...] = ()
 
 
 class EventKind(StrEnum):

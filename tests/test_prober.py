@@ -61,8 +61,8 @@ VERDICTS: dict[Kind, tuple[str, Status, Reason, Scope]] = {
     Kind.NAN_SCORES: (daemon.TASK, S.FAILED, R.BAD_OUTPUT, C.MODEL),
     Kind.SCORE_OUT_OF_RANGE: (daemon.TASK, S.FAILED, R.BAD_OUTPUT, C.MODEL),
     Kind.FLIPPED: (ZERO_SHOT, S.DEGRADED, R.WRONG_ANSWER, C.MODEL),
-    # Seen only against a baseline, which is not kept yet.
-    Kind.UNNORMALISED_SCORES: (daemon.TASK, S.AVAILABLE, R.OK, C.MODEL),
+    Kind.UNNORMALISED_SCORES: (daemon.TASK, S.DEGRADED, R.WRONG_ANSWER, C.MODEL),
+    # Seen only against what it said before.
     Kind.LABELS_RENAMED: (daemon.TASK, S.AVAILABLE, R.OK, C.MODEL),
     Kind.SCORE_DRIFT: (daemon.TASK, S.AVAILABLE, R.OK, C.MODEL),
 }

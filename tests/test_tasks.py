@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.classify import judge
-from exporter.models import Expectation, Model, Reason, Reply, Status
+from exporter.models import CheckName, Expectation, Model, Reason, Reply, Status
 from exporter.providers.huggingface import read_listing
 from exporter.tasks import TASKS, BadOutputError, Canary, canary_for, decode
 from tests import recorded
@@ -31,7 +31,7 @@ PAYLOADS = {
         "parameters": {"max_new_tokens": 8, "do_sample": False, "return_full_text": False},
     },
 }
-RANKING = [{"label": "positive", "score": 0.7}, {"label": "negative", "score": 0.3}]
+RANKING: list[dict[str, Any]] = [{"label": "positive", "score": 0.7}, {"label": "negative", "score": 0.3}]
 GOOD = {
     "sentiment-analysis": [[RANKING], RANKING, RANKING[0]],
     "zero-shot-classification": [
@@ -110,7 +110,8 @@ def test_generation_as_openai_completions_has_its_own_route_and_body() -> None:
 def test_every_good_shape_is_read(name: str, data: Any) -> None:
     task = TASKS[name]
     answer = task.read(data, task.canaries[0])
-    assert task.wrong(answer, task.canaries[0], model_for(name)) == ""
+    checks, _ = task.check(answer, task.canaries[0], model_for(name, multi_label=True))
+    assert all(check.passed and not check.message for check in checks)
     json.dumps(answer.output, allow_nan=False)
 
 
@@ -132,20 +133,115 @@ def test_a_ranking_is_sorted_and_its_top_is_the_confidence() -> None:
     assert [row["label"] for row in answer.output] == ["a", "b"]
 
 
+def checked(
+    name: str, data: Any, canary: Canary | None = None, **changes: Any
+) -> tuple[dict[CheckName, bool], bool | None]:
+    task = TASKS[name]
+    golden = canary or task.canaries[0]
+    checks, correct = task.check(task.read(data, golden), golden, model_for(name, **changes))
+    assert {check.name for check in checks} <= set(task.checks)
+    assert all(bool(check.message) != check.passed for check in checks)
+    return {check.name: check.passed for check in checks}, correct
+
+
 def test_an_own_input_has_no_known_answer() -> None:
-    task = TASKS["sentiment-analysis"]
-    model = model_for(task.name, input="A sad day.")
-    canary = canary_for(task, model)
+    canary = canary_for(TASKS["sentiment-analysis"], model_for("sentiment-analysis", input="A sad day."))
     assert canary == Canary(input="A sad day.")
-    assert task.wrong(task.read(RANKING, canary), canary, model) == ""
+    assert checked("sentiment-analysis", RANKING, canary) == ({CheckName.SCORES: True}, None)
+
+
+def test_the_goldens_are_sent_in_turn_and_have_names_of_their_own() -> None:
+    for task in TASKS.values():
+        sent = [canary_for(task, model_for(task.name), turn) for turn in range(len(task.canaries) * 2)]
+        assert sent == [*task.canaries, *task.canaries]
+        assert len(task.canaries) >= 2
+        assert len({canary.name for canary in task.canaries}) == len(task.canaries)
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_the_expectation_of_the_configuration_is_held_against_every_task(name: str) -> None:
-    task = TASKS[name]
-    answer = task.read(GOOD[name][0], task.canaries[0])
-    model = model_for(name, expect=Expectation(labels=("elephant",)))
-    assert "expected elephant" in task.wrong(answer, task.canaries[0], model)
+    expect = Expectation(labels=("elephant",))
+    assert checked(name, GOOD[name][0], expect=expect)[0][CheckName.EXPECTATION] is False
+
+
+LABELS = [
+    ("POSITIVE", True, True),
+    (" positive ", True, True),
+    ("Bullish", True, True),
+    ("POS", True, True),
+    ("5 stars", True, True),
+    ("4 stars", True, True),
+    ("neutral", True, False),
+    ("3 stars", True, False),
+    ("NEU", True, False),
+    ("negative", False, False),
+    ("BEARISH", False, False),
+    ("1 star", False, False),
+    ("NEG", False, False),
+    ("LABEL_0", None, None),
+    ("joy", None, None),
+]
+
+
+@pytest.mark.parametrize(("label", "passed", "correct"), LABELS)
+def test_a_label_is_judged_by_its_polarity(label: str, passed: bool | None, correct: bool | None) -> None:
+    checks, was_correct = checked("sentiment-analysis", [{"label": label, "score": 1.0}])
+    assert (checks.get(CheckName.LABEL), was_correct) == (passed, correct)
+
+
+def test_the_configuration_says_what_a_label_of_its_own_means() -> None:
+    for polarity, expected in (("negative", (False, False)), ("positive", (True, True))):
+        checks, correct = checked(
+            "sentiment-analysis", [{"label": "LABEL_0", "score": 1.0}], polarity={"label_0": polarity}
+        )
+        assert (checks[CheckName.LABEL], correct) == expected
+
+
+@pytest.mark.parametrize(
+    ("scores", "passed"), [((0.7, 0.3), True), ((0.7, 0.31), True), ((0.9, 0.8), False), ((0.1, 0.2), False)]
+)
+def test_scores_that_exclude_each_other_sum_to_one(scores: tuple[float, float], passed: bool) -> None:
+    ranking = [{"label": label, "score": score} for label, score in zip(("economy", "sports"), scores, strict=True)]
+    assert checked("zero-shot-classification", ranking)[0][CheckName.SCORES] is passed
+    assert checked("sentiment-analysis", ranking)[0][CheckName.SCORES] is passed
+    assert CheckName.SCORES not in checked("sentiment-analysis", ranking, multi_label=True)[0]
+
+
+PENGUINS = "Penguins swim under thick polar ice while tourists photograph distant glaciers."
+CYRILLIC = "Акции крупнейшего автопроизводителя выросли " * 2 + "Shares company the of rose on Tuesday"
+SUMMARIES = {
+    "about its source": ("Shares of the country's largest carmaker rose on Tuesday.", None),
+    "about something else": (PENGUINS, CheckName.OVERLAP),
+    "one word again and again": ("company " * 40, CheckName.REPETITION),
+    "in another script": (CYRILLIC, CheckName.LANGUAGE),
+    "longer than its source": (TASKS["summarization"].canaries[0].input + " And more.", CheckName.LENGTH),
+}
+
+
+@pytest.mark.parametrize(("text", "fails"), SUMMARIES.values(), ids=SUMMARIES.keys())
+def test_a_summary_is_held_against_its_source(text: str, fails: CheckName | None) -> None:
+    checks, correct = checked("summarization", [{"summary_text": text}])
+    assert {name for name, passed in checks.items() if not passed} == ({fails} if fails else set())
+    assert correct is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fails"),
+    [
+        (" going up again", None),
+        (" рынок растёт", CheckName.LANGUAGE),
+        (" the" * 20, CheckName.REPETITION),
+        (" 2, 3, 5", None),
+    ],
+)
+def test_generated_text_is_in_the_prompts_script_and_goes_on(text: str, fails: CheckName | None) -> None:
+    checks, _ = checked("text-generation", [{"generated_text": text}])
+    assert {name for name, passed in checks.items() if not passed} == ({fails} if fails else set())
+
+
+def test_a_prompt_in_another_script_says_nothing_of_the_answers_language() -> None:
+    canary = Canary(input="Рынок сегодня")
+    assert checked("text-generation", [{"generated_text": " растёт"}], canary)[0][CheckName.LANGUAGE] is True
 
 
 @pytest.mark.parametrize(
@@ -212,7 +308,7 @@ def test_the_readers_survive_the_recorded_exchange(number: int) -> None:
     parameters = asked.get("parameters") or {}
     text = asked.get("inputs") if isinstance(asked.get("inputs"), str) else ""
     canary = Canary(input=text or "", candidates=tuple(parameters.get("candidate_labels", ())))
-    verdict = judge(reply, task, canary, model_for(task.name))
+    verdict = judge(reply, task, canary, model_for(task.name, multi_label=bool(parameters.get("multi_label"))))
 
     if "sentence-similarity" in exchange["url"]:
         assert verdict.reason is Reason.BAD_OUTPUT

@@ -7,11 +7,15 @@ import math
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
-from exporter.models import Answer, Model
+from exporter.models import Answer, Check, CheckName, Model
 
-SNIPPET_CHARS = 200
+SNIPPET_CHARS: Final = 200
+SUM_TOLERANCE: Final = 0.02
+MIN_LATIN: Final = 0.5
+MIN_DISTINCT: Final = 0.3
+MIN_WORDS_FOR_DISTINCT: Final = 15
 
 
 class BadOutputError(Exception):
@@ -22,10 +26,12 @@ class BadOutputError(Exception):
 class Canary:
     """A golden input, and what must hold of the answer: one of `expect` on top (a polarity or a label), if given.
 
-    `candidates` are the labels a zero-shot model chooses from.
+    `name` tells it in the history; an input of the configuration has none. `candidates` are the labels a zero-shot
+    model chooses from.
     """
 
     input: str
+    name: str | None = None
     expect: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
 
@@ -36,24 +42,27 @@ class Task:
 
     `payload(model, canary)` is the JSON body of the request; `route(model)` the path behind the model's own.
     `read(data, canary)` turns the decoded body into an Answer or raises BadOutputError.
-    `wrong(answer, canary, model)` says why a usable answer is wrong, or returns an empty string.
+    `check(answer, canary, model)` holds the answer against what must be true of it, in `checks`, and against the golden
+    answer: the second value says whether that came back, None where it cannot be told.
     """
 
     name: str
     hub_tag: str
     canaries: tuple[Canary, ...]
+    checks: tuple[CheckName, ...]
     payload: Callable[[Model, Canary], dict[str, Any]]
     read: Callable[[Any, Canary], Answer]
-    wrong: Callable[[Answer, Canary, Model], str]
+    check: Callable[[Answer, Canary, Model], tuple[tuple[Check, ...], bool | None]]
     route: Callable[[Model], str] = lambda model: ""
 
 
-def canary_for(task: Task, model: Model) -> Canary:
-    """Return the golden input to send: the model's own `input` from the configuration, else the task's first.
+def canary_for(task: Task, model: Model, turn: int = 0) -> Canary:
+    """Return the golden input to send at this turn: one a probe, in rotation, so that a probe costs one request.
 
-    An own input has no known answer: only the model's `expect` is held against it.
+    A model's own `input` of the configuration takes their place. It has no known answer: only the model's `expect` is
+    held against it.
     """
-    golden = task.canaries[0]
+    golden = task.canaries[turn % len(task.canaries)]
     if model.input is None:
         return golden
     return Canary(input=model.input, candidates=golden.candidates)
@@ -78,16 +87,41 @@ def decode(body: bytes, content_type: str) -> Any:
     return _loads(stripped)
 
 
-def expected_label(answer: Answer, model: Model) -> str:
-    """Say how `answer` misses the model's own `expect` of the configuration; empty when it holds or there is none."""
+def expectation(answer: Answer, model: Model) -> tuple[Check, ...]:
+    """Hold the answer against the model's own `expect` of the configuration; no check where it has none."""
     expect = model.expect
     if expect is None:
-        return ""
+        return ()
+    message = ""
     if expect.labels and (answer.label or "").casefold() not in {label.casefold() for label in expect.labels}:
-        return f"expected {' or '.join(expect.labels)}, got {answer.label!r}"
-    if expect.min_confidence is not None and (answer.confidence is None or answer.confidence < expect.min_confidence):
-        return f"confidence {answer.confidence} is below {expect.min_confidence}"
-    return ""
+        message = f"expected {' or '.join(expect.labels)}, got {answer.label!r}"
+    elif expect.min_confidence is not None and (answer.confidence is None or answer.confidence < expect.min_confidence):
+        message = f"confidence {answer.confidence} is below {expect.min_confidence}"
+    return (Check(name=CheckName.EXPECTATION, passed=not message, message=message),)
+
+
+def sum_to_one(scores: Sequence[float]) -> Check:
+    """Scores of labels that exclude each other sum to one."""
+    total = sum(scores)
+    passed = abs(total - 1.0) <= SUM_TOLERANCE
+    return Check(name=CheckName.SCORES, passed=passed, message="" if passed else f"the scores sum to {total:.3f}")
+
+
+def written_like(text: str, source: str) -> Check:
+    """A text about another is written in its script: the language check that needs no model."""
+    letters = [character for character in text if character.isalpha()]
+    latin = sum(character.isascii() for character in letters)
+    foreign = bool(letters) and source.isascii() and latin / len(letters) < MIN_LATIN
+    message = f"{latin} of {len(letters)} letters are of the source's alphabet" if foreign else ""
+    return Check(name=CheckName.LANGUAGE, passed=not foreign, message=message)
+
+
+def not_repeating(words: Sequence[str]) -> Check:
+    """A text whose words are mostly the same few is garbage."""
+    share = len(set(words)) / len(words) if words else 1.0
+    passed = len(words) < MIN_WORDS_FOR_DISTINCT or share >= MIN_DISTINCT
+    message = "" if passed else f"garbage: it repeats itself, {share:.0%} of its words are distinct"
+    return Check(name=CheckName.REPETITION, passed=passed, message=message, fatal=True)
 
 
 def score(value: Any) -> float:

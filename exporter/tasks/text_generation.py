@@ -6,8 +6,18 @@ import reprlib
 from collections.abc import Mapping
 from typing import Any, Final
 
-from exporter.models import Answer, Model
-from exporter.tasks.base import BadOutputError, Canary, Task, expected_label, rows, snippet, text_of
+from exporter.models import Answer, Check, CheckName, Model
+from exporter.tasks.base import (
+    BadOutputError,
+    Canary,
+    Task,
+    expectation,
+    not_repeating,
+    rows,
+    snippet,
+    text_of,
+    written_like,
+)
 
 # One token may rightly be empty; a few are cheap and always hold text.
 MAX_NEW_TOKENS: Final = 8
@@ -44,9 +54,10 @@ def read(data: Any, canary: Canary) -> Answer:
     return Answer(output={"generated_text": text}, text=new)
 
 
-def wrong(answer: Answer, _canary: Canary, model: Model) -> str:
-    """Any text is a right continuation; only the model's own `expect` can say otherwise."""
-    return expected_label(answer, model)
+def check(answer: Answer, canary: Canary, model: Model) -> tuple[tuple[Check, ...], bool | None]:
+    """Any continuation is right that is written in the prompt's script and does not repeat itself."""
+    text = answer.text or ""
+    return (written_like(text, canary.input), not_repeating(text.casefold().split()), *expectation(answer, model)), None
 
 
 def _choice(choice: Mapping[str, Any]) -> tuple[str, str]:
@@ -89,9 +100,13 @@ def _generated_tokens(row: Mapping[str, Any]) -> Any:
 TASK: Final = Task(
     name="text-generation",
     hub_tag="text-generation",
-    canaries=(Canary(input="The stock market is"),),
+    canaries=(
+        Canary(name="market", input="The stock market is"),
+        Canary(name="morning", input="Every morning, the old man walked to the"),
+    ),
+    checks=(CheckName.READABLE, CheckName.LANGUAGE, CheckName.REPETITION, CheckName.EXPECTATION),
     payload=payload,
     read=read,
-    wrong=wrong,
+    check=check,
     route=route,
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from exporter.models import Answer, Model
-from exporter.tasks.base import BadOutputError, Canary, Task, expected_label, rows, score, text_of
+from exporter.models import Answer, Check, CheckName, Model
+from exporter.tasks.base import BadOutputError, Canary, Task, expectation, rows, score, sum_to_one, text_of
 
 
-def payload(_model: Model, canary: Canary) -> dict[str, Any]:
+def payload(model: Model, canary: Canary) -> dict[str, Any]:
     """Return the request; two candidates only, because each costs one pass of the model."""
-    return {"inputs": canary.input, "parameters": {"candidate_labels": list(canary.candidates)}}
+    several = {"multi_label": True} if model.multi_label else {}
+    return {"inputs": canary.input, "parameters": {"candidate_labels": list(canary.candidates), **several}}
 
 
 def read(data: Any, canary: Canary) -> Answer:
@@ -26,13 +27,17 @@ def read(data: Any, canary: Canary) -> Answer:
     )
 
 
-def wrong(answer: Answer, canary: Canary, model: Model) -> str:
-    """The label that every reader would choose must come first."""
-    if model.expect is not None:
-        return expected_label(answer, model)
-    if canary.expect and answer.label not in canary.expect:
-        return f"expected {' or '.join(canary.expect)}, got {answer.label!r} for {canary.input!r}"
-    return ""
+def check(answer: Answer, canary: Canary, model: Model) -> tuple[tuple[Check, ...], bool | None]:
+    """The label that every reader would choose must come first, and the scores share one whole."""
+    checks = [*expectation(answer, model)]
+    if not model.multi_label:
+        checks.append(sum_to_one([row["score"] for row in answer.output]))
+    if not canary.expect:
+        return tuple(checks), None
+    correct = answer.label in canary.expect
+    message = "" if correct else f"expected {' or '.join(canary.expect)}, got {answer.label!r} for {canary.input!r}"
+    checks.append(Check(name=CheckName.LABEL, passed=correct, message=message))
+    return tuple(checks), correct
 
 
 def _columns(row: Any) -> list[tuple[str, Any]]:
@@ -49,12 +54,20 @@ TASK: Final = Task(
     hub_tag="zero-shot-classification",
     canaries=(
         Canary(
+            name="rates",
             input="The central bank raised interest rates by half a percentage point.",
             candidates=("economy", "sports"),
             expect=("economy",),
         ),
+        Canary(
+            name="match",
+            input="The home team won the final match with a goal in the last minute.",
+            candidates=("economy", "sports"),
+            expect=("sports",),
+        ),
     ),
+    checks=(CheckName.READABLE, CheckName.SCORES, CheckName.LABEL, CheckName.EXPECTATION),
     payload=payload,
     read=read,
-    wrong=wrong,
+    check=check,
 )
