@@ -133,6 +133,11 @@ class Monitor:
             self._scan = self._spawn(self._scan_all(on_result))
         return await asyncio.shield(self.start_scan())
 
+    def cancel_scan(self) -> None:
+        """End the scan that runs, if one does; the probes that it has finished are kept."""
+        if self._scan is not None:
+            self._scan.cancel()
+
     async def test_model(self, model: Mapping[str, Any]) -> dict[str, Any]:
         """Probe one model and keep nothing. It is a mapping with the configuration's keys, or a row of the store.
 

@@ -284,6 +284,7 @@ async def open_service(
                 yield service
             finally:
                 await service.drain()
+                service.monitor.cancel_scan()
                 watch.cancel()
 
 

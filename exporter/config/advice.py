@@ -8,6 +8,8 @@ from typing import Final
 from exporter.config.values import Config, ProviderConfig
 
 MONTH_S: Final = 30 * 86_400.0
+# What hosted inference is widely said to allow for free; nothing is held back for it, but nobody should be surprised.
+FREE_REQUESTS: Final = 30_000
 
 
 def warnings_of(config: Config) -> tuple[str, ...]:
@@ -34,10 +36,15 @@ def _over_budget(config: Config, provider: ProviderConfig) -> str:
     budget = provider.requests_per_month
     asked = [model for model in config.active if model.provider == provider.name]
     needed = math.ceil(round(sum(MONTH_S / model.interval_s for model in asked), 6))
-    if budget is None or needed <= budget:
+    if needed <= (budget or FREE_REQUESTS):
         return ""
+    need = f"provider {provider.name}: {len(asked)} models at their intervals need up to {needed:,} requests in 30 days"
+    if budget is None:
+        return (
+            f"{need}, {needed / FREE_REQUESTS:.1f} times the {FREE_REQUESTS:,} that are free; nothing is held back "
+            "without a budget: set one (budget: {requests_per_month: …}) to have the pace stretched to it"
+        )
     return (
-        f"provider {provider.name}: {len(asked)} models at their intervals need {needed:,} requests in 30 days, "
-        f"{needed / budget:.1f} times the budget of {budget:,}: what is beyond it is not sent; intervals "
-        f"{math.ceil(10 * needed / budget) / 10:.1f} times as long would fit"
+        f"{need}, {needed / budget:.1f} times the budget of {budget:,}: the intervals are stretched about "
+        f"{math.ceil(10 * needed / budget) / 10:.1f} times so that it lasts"
     )

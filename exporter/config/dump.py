@@ -21,6 +21,7 @@ def as_yaml(config: Config) -> str:
         "retention": {"history": show(config.history_s)},
         "cold_start_wait": show(config.cold_start_wait_s),
         "max_body": config.max_body_bytes,
+        **({"connectivity_check": config.connectivity_check} if config.connectivity_check else {}),
         "providers": {provider.name: _provider(provider) for provider in config.providers.values()},
         "models": [_model(model) for model in config.models],
     }
@@ -28,14 +29,18 @@ def as_yaml(config: Config) -> str:
 
 
 def _provider(provider: ProviderConfig) -> dict[str, Any]:
-    budget = provider.requests_per_month
+    limits = {
+        "requests_per_month": provider.requests_per_month,
+        "compute_seconds_per_month": provider.compute_s_per_month,
+    }
+    budget = {key: limit for key, limit in limits.items() if limit is not None}
     return {
         "kind": provider.kind,
         "base_url": provider.base_url,
         "hub_url": provider.hub_url,
         "hub_provider": provider.hub_provider,
         "token_env": provider.token_env,
-        **({"budget": {"requests_per_month": budget}} if budget is not None else {}),
+        **({"budget": budget} if budget else {}),
     }
 
 
@@ -55,6 +60,8 @@ def _model(model: Model) -> dict[str, Any]:
         "timeout": show(model.timeout_s),
         **({"input": model.input} if model.input is not None else {}),
         **({"expect": labels | confidence} if expect else {}),
+        **({"polarity": dict(model.polarity)} if model.polarity else {}),
+        **({"multi_label": True} if model.multi_label else {}),
         **({"latency_objective": show(objective)} if objective is not None else {}),
         **({"api": model.api} if model.task == "text-generation" else {}),
         **({"fallback": list(model.fallback)} if model.fallback else {}),

@@ -88,6 +88,7 @@ def config_of(draft: Draft, sources: tuple[Path, ...]) -> Config | None:
         "history_s": retention.history if retention else None,
         "cold_start_wait_s": draft.setting("cold_start_wait"),
         "max_body_bytes": draft.setting("max_body"),
+        "connectivity_check": draft.setting("connectivity_check"),
     }
     settings = {name: value for name, value in given.items() if value is not None}
     bare = Config(models=(), providers=MappingProxyType(providers), sources=sources, **settings)
@@ -111,6 +112,7 @@ def _provider(draft: Draft, name: str, placed: Placed) -> ProviderConfig:
         "hub_provider": shape.hub_provider,
         "token_env": shape.token_env,
         "requests_per_month": shape.budget.requests_per_month if shape.budget else None,
+        "compute_s_per_month": shape.budget.compute_seconds_per_month if shape.budget else None,
     }
     return ProviderConfig(name=name, kind=kind, **{key: value for key, value in given.items() if value is not None})
 
@@ -139,6 +141,8 @@ def check_models(draft: Draft, default_provider: str) -> None:
             problems.append(entry.problem(("provider",), f"unknown provider{quoted(shape.provider)}", hint))
         if shape.api and shape.task != "text-generation":
             problems.append(entry.problem(("api",), "only for text-generation", "take it out"))
+        if shape.polarity and shape.task != "sentiment-analysis":
+            problems.append(entry.problem(("polarity",), "only for sentiment-analysis", "take it out"))
         for index, fallback in enumerate(shape.fallback or ()):
             if wrong := _wrong_fallback(shape, index, fallback, seen):
                 hint = ""
@@ -218,6 +222,8 @@ def models_of(draft: Draft, default_provider: str, defaults: Config) -> Iterator
             "input": shape.input,
             "latency_objective_s": shape.latency_objective,
             "api": shape.api,
+            "multi_label": shape.multi_label,
+            "polarity": shape.polarity and {label.casefold(): meaning for label, meaning in shape.polarity.items()},
             "expect": expect and Expectation(labels=tuple(expect.labels or ()), min_confidence=expect.min_confidence),
         }
         yield Model(

@@ -69,6 +69,7 @@ _PLAIN: Final[Mapping[str, tuple[str, str]]] = {
     "too_short": ("is empty", ""),
     "too_long": ("has more than {max_length} items", ""),
     "greater_than_equal": ("must be at least {ge:.15g}", ""),
+    "greater_than": ("must be greater than {gt:.15g}", ""),
     "less_than_equal": ("must be at most {le:.15g}", ""),
     "duration": ("{message}", "{hint}"),
     "refused": ("{message}", "{hint}"),

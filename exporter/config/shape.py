@@ -15,6 +15,7 @@ from exporter.config import durations
 TaskName = Literal["sentiment-analysis", "text-generation", "summarization", "zero-shot-classification"]
 DAY_S: Final = 86_400.0
 MAX_MODEL_ID: Final = 200
+POLARITIES: Final = ("positive", "neutral", "negative")
 
 
 def _refused(message: str, hint: str = "") -> PydanticCustomError:
@@ -55,6 +56,12 @@ def _model_id(value: str) -> str:
     return value
 
 
+def _polarity(value: str) -> str:
+    if value not in POLARITIES:
+        raise _refused("is no polarity", f"write {', '.join(POLARITIES)}")
+    return value
+
+
 def _url(value: str) -> str:
     # The value is never repeated: it may hold a password.
     try:
@@ -84,6 +91,7 @@ ModelId = Annotated[
     AfterValidator(_model_id),
 ]
 Url = Annotated[str, Field(json_schema_extra={"pattern": "^https?://[^@?#]+$"}), AfterValidator(_url)]
+Polarity = Annotated[str, AfterValidator(_polarity), Field(json_schema_extra={"enum": list(POLARITIES)})]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")]
 
@@ -108,8 +116,17 @@ class Shape(BaseModel):
 class BudgetShape(Shape):
     """What may be spent."""
 
-    requests_per_month: int = Field(
-        ge=1, le=10**12, description="Requests for inference in a calendar month (UTC); beyond it nothing is sent."
+    requests_per_month: int | None = _key(
+        "Requests for inference in a calendar month (UTC); the pace is stretched so that it lasts, and beyond it "
+        "nothing is sent.",
+        ge=1,
+        le=10**12,
+    )
+    compute_seconds_per_month: float | None = _key(
+        "Seconds of compute in a calendar month (UTC), as the host counts them in x-compute-time; treated likewise.",
+        gt=0,
+        le=10**12,
+        allow_inf_nan=False,
     )
 
 
@@ -177,6 +194,10 @@ class ModelShape(Shape):
     )
     input: Input | None = _key("A text to send instead of the task's own inputs.")
     expect: ExpectShape | None = _key("What the answer must say. Default: what the task knows of its own inputs.")
+    polarity: dict[Word, Polarity] | None = _key(
+        "What labels of its own mean, for sentiment-analysis: {LABEL_0: negative, LABEL_1: positive}.", max_length=100
+    )
+    multi_label: bool | None = _key("Its scores are independent of each other and need not sum to one.", default=False)
     latency_objective: Duration | None = _key("A good answer that took longer counts as degraded.")
     api: Literal["classic", "completions"] | None = _key(
         "For text-generation: post the task's own JSON, or the OpenAI form to /v1/completions.", default="classic"
@@ -201,6 +222,10 @@ class FileShape(Shape):
     )
     max_body: int | None = _key(
         "Bytes of an answer that are read; a longer one is bad output.", default=1_048_576, ge=1024, le=2**30
+    )
+    connectivity_check: Url | None = _key(
+        "A URL that answers whenever our own network works; asked when a host cannot be reached, to tell the two "
+        "apart. Default: the other hosts of this file."
     )
     providers: dict[Name, ProviderShape] | None = _key("Who is asked, by a name of your own. Default: huggingface.")
     tasks: dict[TaskName, TaskShape] | None = _key("Settings for all models of a task.")

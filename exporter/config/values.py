@@ -45,6 +45,7 @@ class ProviderConfig:
     hub_provider: str = "hf-inference"
     token_env: str = "HF_TOKEN"  # noqa: S105 -- a variable's name
     requests_per_month: int | None = None
+    compute_s_per_month: float | None = None
 
 
 def _default_providers() -> Mapping[str, ProviderConfig]:
@@ -64,6 +65,7 @@ class Config:
     history_s: float = 2_592_000.0
     cold_start_wait_s: float = 20.0
     max_body_bytes: int = 1_048_576
+    connectivity_check: str | None = None
     sources: tuple[Path, ...] = field(default=(), compare=False)
     warnings: tuple[str, ...] = ()
     active: tuple[Model, ...] = field(init=False, repr=False, compare=False)

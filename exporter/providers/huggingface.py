@@ -16,6 +16,8 @@ from exporter.tasks import TASKS, Canary
 EXPAND: Final = ("inference", "inferenceProviderMapping", "sha", "gated", "disabled", "private", "pipeline_tag")
 # The hub answers in a fraction of a second; a slow hub must not use up the time of the probe.
 HUB_TIMEOUT_S: Final = 10.0
+# `error` means that the hub's own check failed last time, up to six hours ago: a real request knows better.
+SERVED_STATES: Final = ("live", "error")
 
 
 class HuggingFace:
@@ -69,14 +71,13 @@ class HuggingFace:
 def read_listing(reply: Reply, model_id: str, hub_provider: str) -> Listing:
     """Read the hub's document of a model; what it does not say, or says in another form, stays undecided."""
     document = _document(reply)
-    mapping = _mapping(document.get("inferenceProviderMapping"))
+    mapping = mapping_of(document.get("inferenceProviderMapping"))
     canonical_id = document.get("id")
     sha = document.get("sha")
     return Listing(
         reply=reply,
         canonical_id=canonical_id if isinstance(canonical_id, str) and canonical_id else model_id,
-        # `error` means that the hub's own check failed last time, up to six hours ago: a real request knows better.
-        served=None if mapping is None else mapping.get(hub_provider) in ("live", "error"),
+        served=None if mapping is None else mapping.get(hub_provider) in SERVED_STATES,
         served_by=mapping or {},
         sha=sha if isinstance(sha, str) else None,
         gated=document.get("gated") not in (None, False),
@@ -94,7 +95,7 @@ def _document(reply: Reply) -> Mapping[str, Any]:
     return document if isinstance(document, Mapping) else {}
 
 
-def _mapping(value: Any) -> dict[str, str] | None:
+def mapping_of(value: Any) -> dict[str, str] | None:
     """Return provider -> state from the mapping, a dict for one model and a list in listings; None if there is none."""
     if isinstance(value, Mapping):
         entries = [(name, entry) for name, entry in value.items() if isinstance(entry, Mapping)]

@@ -96,16 +96,24 @@ def test_the_models_file_holds_the_21_models_in_their_categories_and_tasks() -> 
     assert all(model.expect is None and model.enabled for model in config.models)
 
 
-def test_the_models_file_holds_the_defaults_and_warns_of_nothing() -> None:
+def test_the_models_file_holds_the_defaults_and_warns_of_what_it_would_cost_without_a_budget() -> None:
     config = load(MODELS)
-    assert config == Config(models=config.models)
+    assert config == Config(models=config.models, warnings=config.warnings)
+    assert [warning.partition(";")[0] for warning in config.warnings] == [
+        "provider huggingface: 21 models at their intervals need up to 181,440 requests in 30 days, 6.0 times the "
+        "30,000 that are free"
+    ]
     assert config.providers["huggingface"] == ProviderConfig(name="huggingface")
     assert config.sources == (MODELS,)
 
 
 def test_the_budget_and_the_task_settings_that_the_models_file_shows_in_comments_can_be_used() -> None:
     text = MODELS.read_text(encoding="utf-8")
-    for line in ("budget: {requests_per_month: 30000}", "tasks:", "  summarization: {interval: 1h, timeout: 60s}"):
+    for line in (
+        "budget: {requests_per_month: 30000, compute_seconds_per_month: 833}",
+        "tasks:",
+        "  summarization: {interval: 1h, timeout: 60s}",
+    ):
         assert f"# {line}\n" in text
         text = text.replace(f"# {line}\n", f"{line}\n")
     config = read(text)
@@ -338,26 +346,49 @@ def test_a_directory_that_may_not_be_listed_is_refused_by_name(tmp_path: Path, m
     [
         ("models: []", ["no models are configured: nothing is probed"]),
         ("models:\n" + model("a", enabled="false"), ["all 1 models are disabled: nothing is probed"]),
-        ("concurrency: 1\ninterval: 30s\nmodels:\n" + model("a"), []),
+        ("concurrency: 1\ninterval: 2m\ntimeout: 2m\nmodels:\n" + model("a"), []),
         (
-            "concurrency: 1\ninterval: 60s\nmodels:\n" + model("a") + model("b") + model("c"),
+            "concurrency: 1\ninterval: 6m\ntimeout: 3m\nmodels:\n" + model("a") + model("b") + model("c"),
             [
                 "if every probe timed out, 1.5 would be in flight at once, and concurrency is 1: "
                 "raise concurrency to 2, lengthen the interval or shorten the timeout"
             ],
         ),
-        ("concurrency: 1\ninterval: 60s\nmodels:\n" + model("a") + model("b") + model("c", enabled="false"), []),
+        (
+            "concurrency: 1\ninterval: 4m\ntimeout: 2m\nmodels:\n"
+            + model("a")
+            + model("b")
+            + model("c", enabled="false"),
+            [],
+        ),
+        (
+            "interval: 1m\nmodels:\n" + model("a"),
+            [
+                "provider huggingface: 1 models at their intervals need up to 43,200 requests in 30 days, 1.4 times "
+                "the 30,000 that are free; nothing is held back without a budget: set one (budget: "
+                "{requests_per_month: …}) to have the pace stretched to it"
+            ],
+        ),
         ("providers: {huggingface: {budget: {requests_per_month: 8640}}}\nmodels:\n" + model("a"), []),
         (
             "providers: {huggingface: {budget: {requests_per_month: 30000}}}\nmodels:\n"
             + "".join(model(f"m{index}") for index in range(21)),
             [
-                "provider huggingface: 21 models at their intervals need 181,440 requests in 30 days, 6.0 times the "
-                "budget of 30,000: what is beyond it is not sent; intervals 6.1 times as long would fit"
+                "provider huggingface: 21 models at their intervals need up to 181,440 requests in 30 days, 6.0 times "
+                "the budget of 30,000: the intervals are stretched about 6.1 times so that it lasts"
             ],
         ),
     ],
-    ids=["none", "all disabled", "just enough", "crowded", "disabled do not count", "within budget", "over budget"],
+    ids=[
+        "none",
+        "all disabled",
+        "just enough",
+        "crowded",
+        "disabled do not count",
+        "more than is free",
+        "within budget",
+        "over budget",
+    ],
 )
 def test_what_will_not_work_as_meant_is_warned_of_with_the_numbers(text: str, warnings: list[str]) -> None:
     assert list(read(text).warnings) == warnings
@@ -366,5 +397,5 @@ def test_what_will_not_work_as_meant_is_warned_of_with_the_numbers(text: str, wa
 def test_ten_thousand_models_are_read() -> None:
     config = read("concurrency: 1000\nmodels:\n" + "".join(model(f"owner/m-{index}") for index in range(10_000)))
     assert len(config.active) == 10_000
-    assert config.warnings == ()
+    assert len(config.warnings) == 1
     assert yaml_nodes.LOADER.__name__ in ("CSafeLoader", "SafeLoader")
