@@ -201,7 +201,7 @@ def judge_listing(listing: Listing, provider: str) -> Verdict | None:
     if listing.disabled:
         return Verdict(status=Status.FAILED, reason=Reason.DISABLED, message="disabled on the hub")
     if listing.served is False:
-        elsewhere = ", ".join(f"{name} ({state})" for name, state in listing.served_by.items())
+        elsewhere = ", ".join(f"{name} ({state})" for name, state in (listing.served_by or {}).items())
         message = f"{provider} does not serve it; " + (f"served by {elsewhere}" if elsewhere else "nobody does")
         return Verdict(status=Status.NOT_SERVED, reason=Reason.NOT_SERVED, message=_clean(message))
     refused = judge_refusal(listing.reply)

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,15 +18,19 @@ import click
 import structlog
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from exporter import log
 from exporter.clock import SystemClock
 from exporter.config import Config, ConfigError
+from exporter.discovery import MAX_BODY_BYTES, DiscoveryError, Hub, Serving, provider_of
+from exporter.discovery import check as check_serving
+from exporter.discovery import discover as discover_models
 from exporter.models import Reply, Status
-from exporter.prober import as_result
-from exporter.service import Keyring, Service, loader, open_service, stand_in
+from exporter.observing import as_result
+from exporter.providers import Wire
+from exporter.service import USER_AGENT, Keyring, Service, loader, open_service, stand_in
 from exporter.store import StorageError
 from exporter.version import __version__
 from exporter.web.debug import exchange_log
@@ -34,6 +38,7 @@ from exporter.web.webconfig import WebConfig, WebConfigError, load_web_config
 
 DEFAULT_CONFIG: Final = "config/models.yaml"
 DEFAULT_LISTEN: Final = ":10021"
+LISTEN: Final = re.compile(r"(?:\[(?P<ipv6>[^\[\]\s]+)\]|(?P<host>[^:\[\]\s]*)):(?P<port>[0-9]{1,5})")
 # What a scan may find without failing: `not_served` was promised by nobody.
 ALL_WELL: Final = frozenset({Status.AVAILABLE, Status.DEGRADED, Status.NOT_SERVED})
 COLOR: Final = {
@@ -58,6 +63,10 @@ log_format_option = click.option(
 log_level_option = click.option(
     "--log.level", "log_level", default="info", type=click.Choice(list(log.LEVELS)), show_default=True
 )
+
+
+class ListenError(Exception):
+    """The address to listen on cannot be had."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -117,7 +126,10 @@ def probe(model: str, as_json: bool, config_path: Path, demo: bool) -> None:
     """Probe one configured MODEL once and show the whole exchange, secrets masked; nothing is kept."""
     keyring = Keyring(os.environ, Path(".env"))
     log.configure(form="console", level="warning", secrets=keyring.secrets)
-    _finish(_probe(loader(config_path), keyring, model, as_json, demo))
+    with tempfile.TemporaryDirectory(prefix="ai-model-exporter-") as folder:
+        # The history is not even opened: a service has to have a database, and this one is thrown away.
+        load = loader(config_path, Path(folder) / "probe.db")
+        _finish(_probe(load, keyring, model, as_json, demo))
 
 
 @main.command()
@@ -137,35 +149,69 @@ def version() -> None:
     click.echo(f"ai-model-exporter {__version__}")
 
 
+@main.command()
+@click.option("--task", help="Print the models that are served for this task, ready for the configuration.")
+@click.option("--search", help="With --task: only models with this text in their id.")
+@click.option("--provider", help="With --task: the hub's name of a configured provider.  [default: that of the first]")
+@click.option("--limit", type=click.IntRange(min=1), help="With --task: the most models to print.  [default: all]")
+@click.option("--check", "checking", is_flag=True, help="Say for the configured models who serves each now.")
+@config_option
+@demo_option
+def discover(
+    task: str | None,
+    search: str | None,
+    provider: str | None,
+    limit: int | None,
+    checking: bool,
+    config_path: Path,
+    demo: bool,
+) -> None:
+    """Ask the hub which models are served, without probing any; with --check exit 1 if an enabled one is not."""
+    if (task is not None) == checking:
+        raise click.UsageError("give one of --task and --check")
+    if checking and (search, provider, limit) != (None, None, None):
+        raise click.UsageError("--check looks at every configured model: no --search, --provider or --limit")
+    keyring = Keyring(os.environ, Path(".env"))
+    log.configure(form="console", level="warning", secrets=keyring.secrets)
+
+    async def act(config: Config, hubs: Mapping[str, Hub]) -> int:
+        if task is None:
+            return _show_serving(await check_serving(config, hubs))
+        hub = hubs[provider_of(config, provider).name]
+        click.echo(await discover_models(hub, config, task, search=search, limit=limit), nl=False)
+        return 0
+
+    _finish(_with_hubs(act, loader(config_path), keyring, demo))
+
+
 def parse_listen(text: str) -> tuple[str | None, int]:
     """Return host and port of `HOST:PORT`, `[IPV6]:PORT` or `:PORT` (every address). Raises click.BadParameter."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or not 0 <= int(port) <= 65535:
+    found = LISTEN.fullmatch(text)
+    if found is None or int(found["port"]) > 65535:
         raise click.BadParameter(f"{text!r} is not HOST:PORT or :PORT", param_hint="--web.listen-address")
-    return host.removeprefix("[").removesuffix("]") or None, int(port)
+    return found["ipv6"] or found["host"] or None, int(found["port"])
 
 
 def _finish(command: Coroutine[Any, Any, int]) -> None:
     """Run a command and turn what ends it into an exit code and one clear line."""
+    code = 1
     try:
         code = asyncio.run(command)
-    except (ConfigError, WebConfigError, StorageError) as error:
-        click.echo(str(error), err=True)
-        code = 1
-    except KeyboardInterrupt:
+    except* (ConfigError, StorageError) as group:
+        for error in _leaves(group):
+            click.echo(str(error), err=True)
+    except* KeyboardInterrupt:
         code = 130
     raise SystemExit(code)
 
 
 @asynccontextmanager
-async def _opened(
-    load: Callable[[], Config], keyring: Keyring, demo: bool, stack: AsyncExitStack
-) -> AsyncIterator[Service]:
+async def _opened(load: Callable[[], Config], keyring: Keyring, demo: bool) -> AsyncIterator[Service]:
     clock = SystemClock()
-    if demo:
-        load, keyring = await stack.enter_async_context(stand_in(load, clock))
-    async with open_service(load, clock=clock, keyring=keyring, simulated=demo) as service:
-        yield service
+    async with AsyncExitStack() as stack:
+        if demo:
+            load, keyring = await stack.enter_async_context(stand_in(load, clock))
+        yield await stack.enter_async_context(open_service(load, clock=clock, keyring=keyring, simulated=demo))
 
 
 async def _daemon(
@@ -179,8 +225,11 @@ async def _daemon(
     code = 1
     try:
         web = WebConfig() if web_config is None else await asyncio.to_thread(load_web_config, web_config)
-        async with AsyncExitStack() as stack, _opened(load, keyring, demo, stack) as service:
-            urls = await service.serve(host, port, web, stack)
+        async with _opened(load, keyring, demo) as service, AsyncExitStack() as serving:
+            try:
+                urls = await service.serve(host, port, web, serving)
+            except OSError as refused:
+                raise ListenError(f"cannot listen on {host or ''}:{port}: {refused.strerror or refused}") from refused
             service.agent.start()
             service.ready = True
             logger.info("started", version=__version__, models=len(service.config.active), urls=urls, simulated=demo)
@@ -190,7 +239,7 @@ async def _daemon(
             logger.info("stopping")
             await service.drain()
         code = 0
-    except* (ConfigError, WebConfigError, StorageError, OSError) as group:
+    except* (ConfigError, WebConfigError, StorageError, ListenError) as group:
         for error in _leaves(group):
             logger.error("stopped", reason=str(error), kind=type(error).__name__)
     except* Exception as group:
@@ -219,8 +268,7 @@ async def _until(stopping: asyncio.Event, hung_up: asyncio.Event, service: Servi
 
 
 async def _probe(load: Callable[[], Config], keyring: Keyring, model_id: str, as_json: bool, demo: bool) -> int:
-    load = _without_history(load)
-    async with AsyncExitStack() as stack, _opened(load, keyring, demo, stack) as service:
+    async with _opened(load, keyring, demo) as service:
         model = service.config.model(model_id)
         if model is None:
             known = ", ".join(model.model_id for model in service.config.models)
@@ -238,7 +286,7 @@ async def _probe(load: Callable[[], Config], keyring: Keyring, model_id: str, as
 
 async def _scan(load: Callable[[], Config], keyring: Keyring, demo: bool) -> int:
     errors = Console(stderr=True)
-    async with AsyncExitStack() as stack, _opened(load, keyring, demo, stack) as service:
+    async with _opened(load, keyring, demo) as service:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=errors) as progress:
             bar = progress.add_task("probing", total=len(service.config.active))
@@ -248,6 +296,53 @@ async def _scan(load: Callable[[], Config], keyring: Keyring, demo: bool) -> int
     counts = ", ".join(f"{result[status]} {status}" for status in Status if result[status])
     click.echo(f"{result['total']} models: {counts or 'nothing to probe'}" + (" (simulated)" if demo else ""))
     return 1 if broken else 0
+
+
+async def _with_hubs(
+    act: Callable[[Config, Mapping[str, Hub]], Awaitable[int]],
+    load: Callable[[], Config],
+    keyring: Keyring,
+    demo: bool,
+) -> int:
+    """Act on the catalogues of the configured providers; what keeps them from answering is told in one line."""
+    clock = SystemClock()
+
+    def tell(text: str) -> None:
+        click.echo(_printable(text), err=True)
+
+    async with AsyncExitStack() as stack:
+        if demo:
+            load, keyring = await stack.enter_async_context(stand_in(load, clock))
+            tell("simulated: every answer comes from the embedded stand-in, none is real")
+        config = await asyncio.to_thread(load)
+        wire = await stack.enter_async_context(
+            Wire(max_body_bytes=MAX_BODY_BYTES, user_agent=USER_AGENT, use_proxy=not demo)
+        )
+        hubs = {
+            name: Hub(provider, wire, keyring.token(provider.token_env), clock, tell)
+            for name, provider in config.providers.items()
+        }
+        try:
+            return await act(config, hubs)
+        except DiscoveryError as error:
+            tell(str(error))
+            return 1
+
+
+def _show_serving(rows: list[Serving]) -> int:
+    table = Table(*(Column(name, overflow="fold") for name in ("model", "served", "by", "note")))
+    for row in rows:
+        served = {True: "yes", False: "no", None: "unknown"}[row.served]
+        style = "red" if row.missing else "green" if row.served else "dim"
+        by = ", ".join(f"{name} ({state})" for name, state in row.served_by.items())
+        cells = (row.model.model_id, served, by, row.note)
+        table.add_row(*(Text(_printable(cell), style=style if place == 1 else "") for place, cell in enumerate(cells)))
+    Console().print(table)
+    missing = sum(row.missing for row in rows)
+    click.echo(
+        f"{len(rows)} models: {sum(row.served is True for row in rows)} served, {missing} enabled but not served"
+    )
+    return 1 if missing else 0
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
@@ -278,16 +373,6 @@ def _exchange_as_json(reply: Reply) -> dict[str, Any]:
         "body": reply.body.decode("utf-8", "backslashreplace"),
         "timings": {**reply.timings.phases(), "total": reply.timings.total_s},
     }
-
-
-def _without_history(load: Callable[[], Config]) -> Callable[[], Config]:
-    """Let one probe be judged without touching the history: its database is thrown away at the end."""
-    folder = tempfile.TemporaryDirectory(prefix="ai-model-exporter-")
-
-    def load_apart() -> Config:
-        return replace(load(), database=Path(folder.name) / "probe.db")
-
-    return load_apart
 
 
 def _leaves(group: BaseExceptionGroup[Any]) -> Iterator[BaseException]:

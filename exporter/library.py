@@ -1,7 +1,7 @@
 """The exporter as a library: `monitor`, `db` and `agent` over one configuration, and built into another server.
 
-Everything is opened when it is first used. A service is open while it has users: the agent as long as it runs, a scan
-as long as it takes; those at the same time share it. The database stays open until `close` or the end of the process.
+Everything is opened when it is first used. A service is open while somebody uses it: the agent while it runs, a scan
+while it lasts; those at the same time share it. The database stays open until `close` or the end of the process.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from exporter.clock import SystemClock
 from exporter.models import Observation
 from exporter.scheduler import Agent
 from exporter.service import Keyring, Service, loader, open_service
+from exporter.session import Session
 from exporter.store import Store
 from exporter.web.asgi import AsgiApp
 from exporter.web.server import setup_routes
@@ -52,7 +53,7 @@ class Library:
         self._keyring = Keyring(os.environ if environ is None else environ, Path(".env"))
         self._store: Store | None = None
         self._opening = threading.Lock()
-        self._session: _Session | None = None
+        self._session: Session | None = None
         self.monitor = LibraryMonitor(self)
         self.agent = LibraryAgent(self)
         self.db = LibraryDatabase(self)
@@ -64,7 +65,10 @@ class Library:
             if self._store is None:
                 config = self._load()
                 store = Store.open(config.database, history_s=config.history_s, now=SystemClock().now)
-                store.sync_models(config.models)
+                with ExitStack() as undo:
+                    undo.callback(store.close)
+                    store.sync_models(config.models)
+                    undo.pop_all()
                 self._store = store
             return self._store
 
@@ -79,7 +83,7 @@ class Library:
         Raises what `action` raises, or what kept the service from opening or ended it meanwhile.
         """
         if self._session is None or self._session.ending:
-            self._session = _Session(self._open())
+            self._session = Session(self._open())
         return await self._session.do(action)
 
     def close(self) -> None:
@@ -94,64 +98,6 @@ class Library:
         store = await asyncio.to_thread(lambda: self.store)
         async with open_service(self._load, keyring=self._keyring, store=store) as service:
             yield service
-
-
-class _Session:
-    """A service in one event loop, open until the last of its users is done."""
-
-    def __init__(self, opening: AbstractAsyncContextManager[Service]) -> None:
-        self.service: Service | None = None
-        self._loop = asyncio.get_running_loop()
-        self._opened = asyncio.Event()
-        self._unused = asyncio.Event()
-        self._users = 0
-        # A task of its own, as the first user need not be the last one; that one waits for its end.
-        self._host = self._loop.create_task(self._run(opening))
-
-    @property
-    def ending(self) -> bool:
-        """True when it takes no more users from the running event loop."""
-        return self._unused.is_set() or self._host.done() or self._loop is not asyncio.get_running_loop()
-
-    async def do(self, action: Callable[[Service], Awaitable[T]]) -> T:
-        """See `Library.do`."""
-        self._users += 1
-        work = self._loop.create_task(self._act(action))
-        try:
-            await asyncio.wait([work, self._host], return_when=asyncio.FIRST_COMPLETED)
-            if not work.done() or work.cancelled():
-                # Only the end of the service takes the work away from us.
-                await asyncio.wait([self._host])
-                self._raise_what_ended_it()
-            return work.result()
-        finally:
-            work.cancel()
-            self._users -= 1
-            if not self._users:
-                self._unused.set()
-            await asyncio.wait([work] if self._users else [work, self._host])
-
-    async def _run(self, opening: AbstractAsyncContextManager[Service]) -> None:
-        try:
-            async with opening as self.service:
-                self._opened.set()
-                await self._unused.wait()
-        finally:
-            self.service = None
-
-    async def _act(self, action: Callable[[Service], Awaitable[T]]) -> T:
-        await self._opened.wait()
-        assert self.service is not None, "an opened session has one until its users are done"  # noqa: S101 -- a promise
-        return await action(self.service)
-
-    def _raise_what_ended_it(self) -> None:
-        try:
-            self._host.result()
-        except BaseExceptionGroup as group:
-            error: BaseException = group
-            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-                (error,) = error.exceptions
-            raise error from None
 
 
 class LibraryMonitor:
@@ -243,8 +189,8 @@ class LibraryAgent:
         self._task = asyncio.get_running_loop().create_task(self._run(self._begun, self._stop, previous))
         return self._task
 
-    async def begin(self) -> None:
-        """Start, and return once the schedule runs. Raises what keeps it from that."""
+    async def begin(self) -> asyncio.Task[None]:
+        """Start, and return the task once the schedule runs. Raises what keeps it from that."""
         task = self.start()
         begun = asyncio.get_running_loop().create_task(self._begun.wait())
         try:
@@ -253,6 +199,7 @@ class LibraryAgent:
             begun.cancel()
         if task.done():
             await self.stop()
+        return task
 
     async def stop(self) -> None:
         """Stop probing and close what was opened for it. Raises what had ended the agent, if anything had."""
@@ -305,9 +252,9 @@ class Embedded:
         """Start the agent and return once it probes. Raises what keeps it from starting."""
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.stop)
-            await self.library.agent.begin()
+            task = await self.library.agent.begin()
+            task.add_done_callback(_tell_of_a_crash)
             undo.pop_all()
-        self.library.agent.start().add_done_callback(_tell_of_a_crash)
 
     async def stop(self) -> None:
         """Stop the agent and close the database. Raises what had ended the agent, if anything had."""

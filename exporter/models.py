@@ -189,17 +189,19 @@ class Reply:
 class Listing:
     """What a provider's free catalogue says of a model, before any inference is paid for.
 
-    `canonical_id` is the id to ask under. `served` is None where the catalogue did not say; then only a real request
-    can tell. `served_by` holds each provider's state in the catalogue's words.
+    `canonical_id` is the id to ask under. Everything else is None where the catalogue did not say: `served`, then only
+    a real request can tell; `served_by`, each provider's state in the catalogue's words; `undeployment_signs`, what the
+    host's own rules make likely to be undeployed.
     """
 
     reply: Reply
     canonical_id: str
     served: bool | None = None
-    served_by: Mapping[str, str] = field(default_factory=dict)
+    served_by: Mapping[str, str] | None = None
     sha: str | None = None
-    gated: bool = False
-    disabled: bool = False
+    gated: bool | None = None
+    disabled: bool | None = None
+    undeployment_signs: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,29 +1,44 @@
-"""One turn: ask, judge, remember, show, and log what changed. And a scan: one turn of every model."""
+"""One turn: may we, ask, judge, and hand on what was seen. And a scan: one turn of every model."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import structlog
 
-from exporter.board import Board
-from exporter.classify import judge, judge_listing
+from exporter.budget import Refusal
+from exporter.changes import Facts
+from exporter.chronicle import Chronicle
+from exporter.classify import judge, judge_listing, judge_refusal
 from exporter.clock import Clock
 from exporter.config import Config, parse_model
+from exporter.gate import Gate, Skip
 from exporter.metrics import Metrics
 from exporter.models import Attempt, Fault, Listing, Model, Observation, Reason, Reply, Scope, Status, Verdict
+from exporter.observing import Asked, as_result, attempt, compute_s, learn, see
 from exporter.providers import Provider
 from exporter.scheduler import Slots, Spawn
-from exporter.store import Store
 from exporter.tasks import TASKS, canary_for
 
 # A cold model is asked once more in the same turn.
 MAX_ATTEMPTS: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """What came of one turn: an observation, or why there is none; and what was learnt on the way."""
+
+    listing: Listing
+    observation: Observation | None = None
+    facts: Facts | None = None
+    skip: Skip | None = None
 
 
 class Monitor:
@@ -34,21 +49,22 @@ class Monitor:
         *,
         config: Config,
         providers: Mapping[str, Provider],
-        store: Store,
-        board: Board,
+        gate: Gate,
+        chronicle: Chronicle,
         metrics: Metrics,
         slots: Slots,
         clock: Clock,
         spawn: Spawn,
     ) -> None:
-        self._store = store
-        self._board = board
+        self._gate = gate
+        self._chronicle = chronicle
         self._metrics = metrics
         self._slots = slots
         self._clock = clock
         self._spawn = spawn
         self._log = structlog.get_logger("exporter.prober")
-        self._in_flight: dict[str, asyncio.Future[Observation]] = {}
+        self._in_flight: dict[str, asyncio.Future[Observation | None]] = {}
+        self._rotation: Counter[str] = Counter()
         self._scan: asyncio.Task[dict[str, Any]] | None = None
         self.use(config, providers)
 
@@ -74,15 +90,15 @@ class Monitor:
                 # asyncio.wait, because the cancellation of that probe is not ours. No slot is held meanwhile: the probe
                 # may need one more itself.
                 await asyncio.wait([running])
-                if not running.cancelled():
-                    return running.result()
+                if not running.cancelled() and (observation := running.result()) is not None:
+                    return observation
                 continue
             model = self._config.model(model_id)
             if model is None:
                 raise KeyError(model_id)
             async with self._slots.take():
-                if model_id not in self._in_flight:
-                    return await self._turn(model, trace)
+                if model_id not in self._in_flight and (observation := await self._turn(model, trace, forced=True)):
+                    return observation
 
     async def run_scheduled(self, model_id: str) -> None:
         """Do the turn of a model that is due; the scheduler holds a slot for it.
@@ -90,33 +106,56 @@ class Monitor:
         One that is being probed already, or has just left the configuration, is passed over.
         """
         model = self._config.model(model_id)
-        if model is not None and model_id not in self._in_flight:
-            await self._turn(model, None)
+        if model is None or model_id in self._in_flight:
+            return
+        await self._turn(model, None, forced=False)
 
-    async def _turn(self, model: Model, trace: list[Reply] | None) -> Observation:
-        done: asyncio.Future[Observation] = asyncio.get_running_loop().create_future()
+    async def _turn(self, model: Model, trace: list[Reply] | None, *, forced: bool) -> Observation | None:
+        done: asyncio.Future[Observation | None] = asyncio.get_running_loop().create_future()
         self._in_flight[model.model_id] = done
         try:
-            observation = await self.observe(model, trace)
-            await self._keep(observation)
-            done.set_result(observation)
-            return observation
+            turn = await self._look(model, trace, forced=forced)
+            await self._hand_on(model, turn)
+            done.set_result(turn.observation)
+            return turn.observation
         finally:
             done.cancel()
             del self._in_flight[model.model_id]
 
+    async def _hand_on(self, model: Model, turn: Turn) -> None:
+        if turn.observation is None:
+            if turn.skip is not None:
+                self._metrics.count_skip(turn.skip)
+            if turn.facts is not None:
+                self._chronicle.learn(turn.facts)
+            if turn.skip is Skip.INCIDENT:
+                await self._chronicle.hold_back(model, self._clock.now())
+            return
+        self._gate.learn(model, turn.listing, turn.observation, self._clock.now())
+        await self._chronicle.take(turn.observation, turn.facts)
+        self._pending.discard(model.model_id)
+        if not self._pending:
+            self._pending = {model.model_id for model in self._config.active}
+            self._metrics.cycle_ended(turn.observation.checked_at)
+
     async def observe(self, model: Model, trace: list[Reply] | None = None) -> Observation:
-        """Ask and judge, and keep nothing. A bug of ours becomes an `unknown` of reason `probe_bug`."""
+        """Ask and judge, and keep nothing but what it cost. A bug of ours is `unknown` of reason `probe_bug`."""
+        turn = await self._look(model, trace, forced=True)
+        assert turn.observation is not None, "a person's wish is not skipped"  # noqa: S101 -- for the type checker
+        return turn.observation
+
+    async def _look(self, model: Model, trace: list[Reply] | None, *, forced: bool) -> Turn:
         try:
-            return await self._ask(model, [] if trace is None else trace)
+            return await self._ask(model, [] if trace is None else trace, forced=forced)
         except Exception as error:  # noqa: BLE001 -- a bug in the probe of one model must not stop those of the others
-            self._log.exception("probe_bug", model=model.model_id)
+            # As text: a renderer that shows local variables would show the token among them.
+            self._log.error("probe_bug", model=model.model_id, traceback=traceback.format_exc())
             reply = Reply(fault=Fault.BUG, error=f"{type(error).__name__}: {error}")
             verdict = Verdict(
                 status=Status.UNKNOWN, reason=Reason.PROBE_BUG, scope=Scope.CLIENT, message=type(error).__name__
             )
             listing = Listing(reply=reply, canonical_id=model.model_id)
-            return self._observation(model, listing, verdict, None, (), None)
+            return Turn(listing=listing, observation=see(model, listing, verdict, self._clock.now()))
 
     def start_scan(self) -> asyncio.Task[dict[str, Any]]:
         """Start a scan, or join the one that runs."""
@@ -166,125 +205,59 @@ class Monitor:
         self._log.info("scan_finished", total=len(results), took_s=round(self._since(started_at), 3), **counts)
         return {"total": len(results), **{status.value: counts[status] for status in Status}, "models": results}
 
-    async def _ask(self, model: Model, trace: list[Reply]) -> Observation:
+    async def _ask(self, model: Model, trace: list[Reply], *, forced: bool) -> Turn:
         provider = self._providers[model.provider]
-        task = TASKS[model.task]
-        canary = canary_for(task, model)
         listing = await provider.look_up(model)
         if listing.reply.method:
             trace.append(listing.reply)
+        now = self._clock.now()
+        facts = learn(model, listing, now)
         refused = judge_listing(listing, self._config.providers[model.provider].hub_provider)
         if refused is not None:
-            return self._observation(model, listing, refused, None, (), None)
+            return Turn(listing=listing, facts=facts, observation=see(model, listing, refused, now))
+        held = self._gate.refuses(model, listing, now, forced=forced)
+        if isinstance(held, Skip):
+            return Turn(listing=listing, facts=facts, skip=held)
+        if held is Refusal.SPENT:
+            spent = judge_refusal(Reply(fault=Fault.BUDGET, error="the month's budget is spent"))
+            assert spent is not None, "a fault is a refusal"  # noqa: S101 -- for the type checker
+            return Turn(listing=listing, facts=facts, observation=see(model, listing, spent, now))
+        return await self._infer(model, provider, listing, trace)
+
+    async def _infer(self, model: Model, provider: Provider, listing: Listing, trace: list[Reply]) -> Turn:
+        task = TASKS[model.task]
+        canary = canary_for(task, model, self._next_golden(model))
         attempts: list[Attempt] = []
+        sent = 0
         while True:
             started_at = self._clock.now()
+            self._gate.sends(model, started_at)
             reply = await provider.infer(model, canary, listing.canonical_id)
+            if reply.method:
+                sent += 1
+            else:
+                self._gate.did_not_send(model, started_at)
             trace.append(reply)
+            self._gate.computed(model, self._clock.now(), compute_s(reply))
             verdict = judge(reply, task, canary, model)
-            attempts.append(_attempt(started_at, reply, verdict))
+            attempts.append(attempt(started_at, reply, verdict))
             if verdict.reason is not Reason.LOADING or len(attempts) == MAX_ATTEMPTS:
-                return self._observation(model, listing, verdict, reply, tuple(attempts), canary.input)
+                break
             most_s = self._config.cold_start_wait_s
             await self._slots.pause(min(verdict.estimated_wait_s or most_s, most_s))
+            if not self._gate.has_room(model, self._clock.now()):
+                break
+        asked = Asked(canary=canary, reply=reply, attempts=tuple(attempts), sent=sent)
+        now = self._clock.now()
+        facts = learn(model, listing, now, asked, verdict)
+        return Turn(listing=listing, facts=facts, observation=see(model, listing, verdict, now, asked))
 
-    async def _keep(self, observation: Observation) -> None:
-        """Commit first, then show: what was shown survives a crash. A store in trouble does not stop the probes."""
-        await asyncio.wrap_future(self._store.record(observation))
-        if self._config.model(observation.model_id) is None:
-            return
-        self._metrics.observe(observation)
-        flip = self._board.publish(observation)
-        if flip is not None:
-            self._log.info(
-                "status_changed",
-                model=flip.model_id,
-                before=flip.before,
-                after=flip.after,
-                reason=flip.reason,
-                scope=observation.scope,
-                message=observation.message,
-            )
-        self._pending.discard(observation.model_id)
-        if not self._pending:
-            self._pending = {model.model_id for model in self._config.active}
-            self._metrics.cycle_ended(observation.checked_at)
-
-    def _observation(
-        self,
-        model: Model,
-        listing: Listing,
-        verdict: Verdict,
-        reply: Reply | None,
-        attempts: tuple[Attempt, ...],
-        test_input: str | None,
-    ) -> Observation:
-        asked = listing.reply if reply is None else reply
-        headers = {} if reply is None else reply.headers
-        answer = verdict.answer
-        return Observation(
-            model_id=model.model_id,
-            provider=model.provider,
-            task=model.task,
-            checked_at=self._clock.now(),
-            status=verdict.status,
-            reason=verdict.reason,
-            scope=verdict.scope,
-            counts=verdict.counts,
-            success=verdict.success,
-            message=verdict.message,
-            http_status=asked.http_status,
-            response_time_ms=None if reply is None else _response_time_ms(reply),
-            confidence=None if answer is None else answer.confidence,
-            test_input=test_input,
-            test_output=None if answer is None else answer.output,
-            timings=None if reply is None or not reply.method else reply.timings,
-            attempts=attempts,
-            canonical_id=listing.canonical_id,
-            hub_sha=listing.sha,
-            served_sha=headers.get("x-sha"),
-            compute_type=headers.get("x-compute-type"),
-            compute_time_s=_number(headers.get("x-compute-time")),
-        )
+    def _next_golden(self, model: Model) -> int:
+        """Count the turns of a model, from a place that differs from restart to restart."""
+        if model.model_id not in self._rotation:
+            self._rotation[model.model_id] = int(self._clock.now().timestamp() // model.interval_s)
+        self._rotation[model.model_id] += 1
+        return self._rotation[model.model_id]
 
     def _since(self, moment: datetime) -> float:
         return (self._clock.now() - moment).total_seconds()
-
-
-def as_result(observation: Observation) -> dict[str, Any]:
-    """Return the short form of an observation that a scan lists."""
-    return {
-        "model_id": observation.model_id,
-        "status": observation.status.value,
-        "success": observation.success,
-        "reason": observation.reason.value,
-        "scope": observation.scope.value,
-        "response_time_ms": observation.response_time_ms,
-        "confidence": observation.confidence,
-        "error_message": observation.message or None,
-        "test_output": observation.test_output,
-    }
-
-
-def _attempt(started_at: datetime, reply: Reply, verdict: Verdict) -> Attempt:
-    return Attempt(
-        started_at=started_at,
-        status=verdict.status,
-        reason=verdict.reason,
-        http_status=reply.http_status,
-        response_time_ms=_response_time_ms(reply),
-        message=verdict.message,
-    )
-
-
-def _response_time_ms(reply: Reply) -> float | None:
-    """Return how long a complete HTTP answer took; a fault has no response time."""
-    return None if reply.http_status is None else round(reply.timings.total_s * 1000, 3)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if 0 <= number < 1e9 else None

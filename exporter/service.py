@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -20,14 +20,18 @@ from aiohttp import web
 
 from exporter import config as configuration
 from exporter.board import Board
+from exporter.chronicle import Chronicle
 from exporter.clock import Clock, SystemClock
 from exporter.config import Config, ConfigError
 from exporter.credentials import CredentialError, Token
 from exporter.demo import DEMO_TOKEN, StandIn
-from exporter.metrics import Metrics, Readings
-from exporter.models import Secret
+from exporter.fallback import Fallback
+from exporter.gate import Gate, Skip
+from exporter.incidents import Incidents
+from exporter.metrics import BudgetReading, Metrics, Readings
+from exporter.models import EventKind, Observation, Secret
 from exporter.prober import Monitor
-from exporter.providers import PROVIDERS, Provider, Wire
+from exporter.providers import PROVIDERS, Connectivity, Provider, Wire
 from exporter.scheduler import Agent, Scheduler, Slots
 from exporter.store import StorageError, Store
 from exporter.version import __version__
@@ -37,6 +41,8 @@ from exporter.web.webconfig import WebConfig
 USER_AGENT: Final = f"ai-model-exporter/{__version__}"
 REVISION_VARIABLE: Final = "AI_MODEL_EXPORTER_REVISION"
 WATCH_EVERY_S: Final = 1.0
+# How far back the fallbacks that were in use are looked for.
+SWITCHES_READ: Final = 1000
 SERVER_SHUTDOWN_S: Final = 2.0
 
 
@@ -98,15 +104,31 @@ class Service:
         self._log = structlog.get_logger("exporter.service")
         self.board = Board()
         self.metrics = Metrics(
-            version=__version__, revision=os.environ.get(REVISION_VARIABLE, "unknown"), simulated=simulated
+            version=__version__,
+            revision=os.environ.get(REVISION_VARIABLE, "unknown"),
+            simulated=simulated,
+            skip_reasons=Skip,
+        )
+        self.incidents = Incidents()
+        self.fallback = Fallback()
+        self.gate = Gate(self.incidents)
+        self._connectivity = Connectivity(wire, clock)
+        self._chronicle = Chronicle(
+            store=store,
+            board=self.board,
+            metrics=self.metrics,
+            incidents=self.incidents,
+            fallback=self.fallback,
+            reachable=self._connectivity.reachable,
+            on_recovered=lambda model_ids: self._scheduler.hurry(model_ids),
         )
         slots = Slots(config.concurrency, clock)
         self._slots = slots
         self.monitor = Monitor(
             config=config,
             providers=self._providers(config),
-            store=store,
-            board=self.board,
+            gate=self.gate,
+            chronicle=self._chronicle,
             metrics=self.metrics,
             slots=slots,
             clock=clock,
@@ -117,7 +139,7 @@ class Service:
             slots=slots,
             clock=clock,
             on_start=self.metrics.observe_lateness,
-            on_skip=self.metrics.count_skip,
+            on_skip=lambda key: self.metrics.count_skip(Skip.RUNNING),
         )
         self.agent = Agent(scheduler=self._scheduler, spawn=group.create_task, last_probe=self._last_probe)
         self.metrics.watch(
@@ -127,6 +149,10 @@ class Service:
                 queue_rows=lambda: store.queue_rows,
                 rows_dropped=lambda: store.rows_dropped,
                 store_errors=lambda: store.errors,
+                incidents=self.incidents.open,
+                fallbacks=self.fallback.in_use,
+                budgets=self.read_budgets,
+                effective_interval_s=self.effective_interval_s,
             )
         )
 
@@ -138,16 +164,48 @@ class Service:
     async def begin(self) -> None:
         """Take up where the store left off. Raises StorageError."""
         await asyncio.to_thread(self.store.sync_models, self.config.models)
+        remembered = await asyncio.to_thread(_remember, self.store)
+        known = [remembered.last[model.model_id] for model in self.config.active if model.model_id in remembered.last]
+        self.gate.restore(
+            remembered.spending,
+            [(model, at) for model in self.config.active if (at := remembered.asked.get(model.model_id)) is not None],
+        )
         self._show(self.config)
-        last = await asyncio.to_thread(self.store.last_observations)
-        stats = await asyncio.to_thread(self.store.all_stats)
-        known = [last[model.model_id] for model in self.config.active if model.model_id in last]
         self.board.prime(known)
         for observation in known:
-            row = stats.get(observation.model_id, {})
+            row = remembered.stats.get(observation.model_id, {})
             self.metrics.prime(observation, _moment(row.get("last_success_at")), _moment(row.get("last_failure_at")))
+        self._chronicle.restore(
+            baselines=remembered.baselines,
+            stats=remembered.stats,
+            choices=remembered.choices,
+            now=self.clock.now(),
+        )
         self._plan()
         self._log_warnings(self.config)
+
+    def read_budgets(self) -> list[BudgetReading]:
+        """Return what each provider has cost this month, and what it will."""
+        now = self.clock.now()
+        return [
+            BudgetReading(
+                provider=name,
+                requests_limit=provider.requests_per_month,
+                requests_used=budget.spent(now).requests,
+                requests_projected=round(budget.projected(now)),
+                compute_s_limit=provider.compute_s_per_month,
+                compute_s_used=round(budget.spent(now).compute_s, 3),
+            )
+            for name, provider in self.config.providers.items()
+            if (budget := self.gate.budgets.get(name)) is not None
+        ]
+
+    def effective_interval_s(self, model_id: str) -> float:
+        """Return the seconds between two requests for inference at the present pace. Raises KeyError if not enabled."""
+        model = self.config.model(model_id)
+        if model is None:
+            raise KeyError(model_id)
+        return self.gate.budgets[model.provider].effective_interval_s(model_id, self.clock.now())
 
     async def reload(self) -> None:
         """Read the configuration again. Raises ConfigError and keeps the old one when the new one is bad.
@@ -198,6 +256,7 @@ class Service:
         failing = False
         while True:
             await self.clock.sleep(WATCH_EVERY_S)
+            self._chronicle.tick(self.clock.now())
             if not self.store.running:
                 raise StorageError(self.store.path, "write", f"the writer thread has died: {self.store.last_error}")
             if not all(server.is_serving() for server in self._servers):
@@ -214,8 +273,12 @@ class Service:
         self.ready = False
         self._servers.clear()
         await self.agent.stop()
+        self._chronicle.close()
 
     def _show(self, config: Config) -> None:
+        self.gate.plan(config)
+        self._chronicle.plan(config)
+        self._connectivity.plan(config)
         self.board.retain(model.model_id for model in config.active)
         self.metrics.set_models(config.active)
         self.metrics.reloaded(at=self.clock.now())
@@ -263,7 +326,13 @@ async def open_service(
             if store.set_aside is not None:
                 log.warning("simulated_database_set_aside", path=str(store.set_aside))
             if store.carried_over is not None:
-                log.info("predecessor_carried_over", path=str(store.path), rows=store.carried_over)
+                log.info(
+                    "predecessor_carried_over",
+                    path=str(store.path),
+                    rows=store.carried_over,
+                    undated=store.carried_over_undated,
+                    copy=str(store.predecessor_copy),
+                )
         wire = await stack.enter_async_context(
             Wire(max_body_bytes=config.max_body_bytes, user_agent=USER_AGENT, use_proxy=not simulated)
         )
@@ -320,6 +389,31 @@ def loader(path: Path, database: Path | None = None) -> Callable[[], Config]:
 
 def _open_store(config: Config, simulated: bool, clock: Clock) -> Store:
     return Store.open(config.database, simulated=simulated, history_s=config.history_s, now=clock.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Remembered:
+    """What a store knows of the time before this process."""
+
+    last: Mapping[str, Observation]
+    stats: Mapping[str, Mapping[str, Any]]
+    spending: Mapping[tuple[str, str], tuple[int, float]]
+    asked: Mapping[str, datetime]
+    baselines: Mapping[str, Mapping[str, Any]]
+    choices: Mapping[str, str | None]
+
+
+def _remember(store: Store) -> _Remembered:
+    switches = store.get_events(kinds=[EventKind.FALLBACK_CHANGED], limit=SWITCHES_READ)
+    return _Remembered(
+        last=store.last_observations(),
+        stats=store.all_stats(),
+        spending=store.spending(),
+        asked=store.last_asked(),
+        baselines=store.load_baselines(),
+        # Newest first: the oldest is written first and the newest stays.
+        choices={switch["model_id"]: switch["after"] for switch in reversed(switches)},
+    )
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -171,10 +171,10 @@ async def test_a_crash_of_the_schedule_ends_the_whole(tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         async with daemon.running(tmp_path, {"a/b": WARM}) as running:
 
-            async def crash(observation: Any) -> None:
+            async def crash(model: Any, turn: Any) -> None:
                 raise ZeroDivisionError
 
-            running.service.monitor._keep = crash  # type: ignore[method-assign]
+            running.service.monitor._hand_on = crash  # type: ignore[method-assign]
             running.service.agent.start()
             await asyncio.Event().wait()
     assert caught.group_contains(ZeroDivisionError)

@@ -19,6 +19,7 @@ from exporter.models import Expectation, Model
 
 _DEFAULTS: Final = Config(models=())
 KINDS: Final = ("huggingface",)
+LABELLED: Final = ("sentiment-analysis", "zero-shot-classification")
 _MAX_SUGGESTIONS: Final = 100
 """Looking for near names costs; a file with more problems than this needs no more of them."""
 
@@ -141,6 +142,9 @@ def check_models(draft: Draft, default_provider: str) -> None:
             problems.append(entry.problem(("provider",), f"unknown provider{quoted(shape.provider)}", hint))
         if shape.api and shape.task != "text-generation":
             problems.append(entry.problem(("api",), "only for text-generation", "take it out"))
+        if shape.expect and shape.task not in LABELLED:
+            hint = f"only for {' and '.join(LABELLED)}: other answers have no label"
+            problems.append(entry.problem(("expect",), hint, "take it out"))
         if shape.polarity and shape.task != "sentiment-analysis":
             problems.append(entry.problem(("polarity",), "only for sentiment-analysis", "take it out"))
         for index, fallback in enumerate(shape.fallback or ()):

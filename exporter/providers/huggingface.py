@@ -13,7 +13,12 @@ from exporter.models import Fault, Listing, Model, Reply, Secret
 from exporter.providers.wire import Wire
 from exporter.tasks import TASKS, Canary
 
-EXPAND: Final = ("inference", "inferenceProviderMapping", "sha", "gated", "disabled", "private", "pipeline_tag")
+EXPAND: Final = (
+    "inference", "inferenceProviderMapping", "sha", "gated", "disabled", "private", "pipeline_tag", "tags", "downloads",
+    "cardData",
+)  # fmt: skip
+# The deployer of hf-inference passes over models with fewer downloads in a month.
+LEAST_DOWNLOADS: Final = 1000
 # The hub answers in a fraction of a second; a slow hub must not use up the time of the probe.
 HUB_TIMEOUT_S: Final = 10.0
 # `error` means that the hub's own check failed last time, up to six hours ago: a real request knows better.
@@ -78,11 +83,24 @@ def read_listing(reply: Reply, model_id: str, hub_provider: str) -> Listing:
         reply=reply,
         canonical_id=canonical_id if isinstance(canonical_id, str) and canonical_id else model_id,
         served=None if mapping is None else mapping.get(hub_provider) in SERVED_STATES,
-        served_by=mapping or {},
+        served_by=mapping,
         sha=sha if isinstance(sha, str) else None,
-        gated=document.get("gated") not in (None, False),
-        disabled=document.get("disabled") is True,
+        gated=document["gated"] is not False if "gated" in document else None,
+        disabled=document["disabled"] is True if "disabled" in document else None,
+        undeployment_signs=_undeployment_signs(document) if mapping else None,
     )
+
+
+def _undeployment_signs(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what, by the rules of the host's deployer, makes a served model likely to be undeployed soon."""
+    downloads, tags, card = document.get("downloads"), document.get("tags"), document.get("cardData")
+    signs = {
+        "few_downloads": isinstance(downloads, int) and downloads < LEAST_DOWNLOADS,
+        "not_endpoints_compatible": isinstance(tags, list) and bool(tags) and "endpoints_compatible" not in tags,
+        "custom_code": isinstance(tags, list) and "custom_code" in tags,
+        "new_version": isinstance(card, Mapping) and bool(card.get("new_version")),
+    }
+    return tuple(sign for sign, there in signs.items() if there)
 
 
 def _document(reply: Reply) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from types import SimpleNamespace, TracebackType
 from typing import Any, Final, Self
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
@@ -118,6 +119,7 @@ class Wire:
         self._user_agent = user_agent
         self._tls = tls
         self._use_proxy = use_proxy
+        self._proxies: dict[str, str] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -125,13 +127,13 @@ class Wire:
         tls = await asyncio.to_thread(client_tls) if self._tls is None else self._tls
         # How much is asked at a time is bounded by the slots of the scheduler, not by the pool.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S, ttl_dns_cache=DNS_CACHE_S, ssl=tls)
+        self._proxies = getproxies() if self._use_proxy else {}
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._user_agent, "Accept-Encoding": "gzip, deflate"},
             timeout=aiohttp.ClientTimeout(total=None),
             trace_configs=[_trace_config()],
-            trust_env=self._use_proxy,
         )
         return self
 
@@ -212,6 +214,7 @@ class Wire:
                 headers=headers,
                 allow_redirects=False,
                 trace_request_ctx=marks,
+                proxy=self._proxy_for(url),
             ) as response:
                 marks.first_byte = _now()
                 body, whole = await self._read(response)
@@ -231,6 +234,11 @@ class Wire:
             fault = next(fault for kind, fault in FAULT_OF if isinstance(error, kind))
             text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             return Reply(fault=fault, error=text, timings=marks.timings(_now()))
+
+    def _proxy_for(self, url: URL) -> str | None:
+        """Return the proxy that the environment names. Not by aiohttp's trust_env, which reads ~/.netrc as well."""
+        proxy = self._proxies.get(url.scheme)
+        return None if proxy is None or proxy_bypass(url.host or "") else proxy
 
     async def _read(self, response: aiohttp.ClientResponse) -> tuple[bytes, bool]:
         """Return the body and whether it is whole; past the cap the connection is dropped, not drained."""

@@ -1,4 +1,4 @@
-"""The rows of ai_models: what may be written into them, and how."""
+"""The rows of ai_models: what may be written into them and how, and the list of the active ones."""
 
 from __future__ import annotations
 
@@ -26,6 +26,14 @@ INSERT INTO ai_models (
 WHERE (model_key, task, category, provider, requires_auth, is_active) IS NOT (
     coalesce(:model_key, model_key), :task, coalesce(:category, category), coalesce(:provider, provider),
     coalesce(:requires_auth, requires_auth), coalesce(:is_active, is_active))
+"""
+ACTIVE: Final = """
+SELECT m.model_id, model_key, task, category, provider, requires_auth, is_active, created_at, updated_at,
+    (SELECT status FROM model_metrics h WHERE h.model_id = m.model_id
+     ORDER BY h.checked_at DESC, h.id DESC LIMIT 1) AS status,
+    coalesce(total_checks, 0) AS total_checks, coalesce(successful_checks, 0) AS successful_checks,
+    coalesce(failed_checks, 0) AS failed_checks, avg_response_time_ms, last_success_at, last_failure_at, success_rate
+FROM ai_models m LEFT JOIN model_stats s ON s.model_id = m.model_id WHERE is_active ORDER BY m.id
 """
 
 

@@ -70,7 +70,8 @@ def carry_over(connection: sqlite3.Connection, path: Path, now: datetime) -> Car
                 source.text_factory = lambda raw: raw.decode(errors="replace")
                 for table in schema.SEED_TABLES:
                     connection.execute(f"DROP TABLE IF EXISTS {table}")
-                schema.apply(connection, 0, simulated=False)
+                for version in range(schema.VERSION):
+                    schema.apply(connection, version, simulated=False)
                 return _carry(source, connection, copy, now)
     except (sqlite3.Error, OSError):
         copy.unlink(missing_ok=True)  # nothing was changed, and copies of failed starts must not fill the disk

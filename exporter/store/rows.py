@@ -1,4 +1,4 @@
-"""An Observation as a row, and a row as what leaves the store. Pure: no SQL, no connection."""
+"""An Observation or an Event as a row, and a row as what leaves the store. Pure: no SQL, no connection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
-from exporter.models import Attempt, Observation, Reason, Scope, Status, Timings, rfc3339
+from exporter.models import Attempt, Event, EventKind, Observation, Reason, Scope, Status, Timings, rfc3339
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 E = TypeVar("E", bound=StrEnum)
@@ -43,6 +43,11 @@ def from_observation(observation: Observation) -> dict[str, Any]:
         "served_sha": observation.served_sha,
         "compute_type": observation.compute_type,
         "compute_time_s": observation.compute_time_s,
+        "requests": observation.requests,
+        "cached": int(observation.cached),
+        "cold": _flag(observation.cold),
+        "canary": observation.canary,
+        "correct": _flag(observation.correct),
     }
     return {name: clean(value) for name, value in row.items()}
 
@@ -52,6 +57,9 @@ def to_history(row: sqlite3.Row) -> dict[str, Any]:
     return dict(row) | {
         "success": bool(row["success"]),
         "counted": bool(row["counted"]),
+        "cached": bool(row["cached"]),
+        "cold": _truth(row["cold"]),
+        "correct": _truth(row["correct"]),
         "checked_at": to_rfc3339(row["checked_at"]),
         "test_output": from_json(row["test_output"]),
         "attempts": from_json(row["attempts"]) or [],
@@ -91,7 +99,40 @@ def to_observation(row: sqlite3.Row) -> Observation:
         served_sha=row["served_sha"],
         compute_type=row["compute_type"],
         compute_time_s=row["compute_time_s"],
+        requests=row["requests"],
+        cached=bool(row["cached"]),
+        cold=_truth(row["cold"]),
+        canary=row["canary"],
+        correct=_truth(row["correct"]),
     )
+
+
+def from_event(event: Event) -> dict[str, Any]:
+    """Return the columns of events by name, fit to be stored. Raises ValueError, TypeError or OverflowError."""
+    row = {
+        "at": to_text(event.at),
+        "kind": EventKind(event.kind).value,
+        "provider": event.provider,
+        "model_id": event.model_id,
+        "before_value": to_json(event.before),
+        "after_value": to_json(event.after),
+        "message": event.message,
+    }
+    return {name: clean(value) for name, value in row.items()}
+
+
+def to_event(row: sqlite3.Row) -> dict[str, Any]:
+    """Return a row of events as the API shows it: `before` and `after` as JSON values, `at` as RFC 3339."""
+    return {
+        "id": row["id"],
+        "at": to_rfc3339(row["at"]),
+        "kind": row["kind"],
+        "provider": row["provider"],
+        "model_id": row["model_id"],
+        "before": from_json(row["before_value"]),
+        "after": from_json(row["after_value"]),
+        "message": row["message"],
+    }
 
 
 def to_text(moment: datetime) -> str:
@@ -158,6 +199,14 @@ def clean_text(text: str) -> str:
 
 def _member(kind: type[E], value: object, default: E) -> E:
     return next((member for member in kind if member == value), default)
+
+
+def _flag(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _truth(value: object) -> bool | None:
+    return None if value is None else bool(value)
 
 
 def _timings(value: object) -> Timings | None:

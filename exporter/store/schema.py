@@ -70,6 +70,36 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
             response_time_sum_ms REAL NOT NULL DEFAULT 0
         )""",
     ),
+    (
+        "ALTER TABLE model_metrics ADD COLUMN requests INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE model_metrics ADD COLUMN cached INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE model_metrics ADD COLUMN cold INTEGER",
+        "ALTER TABLE model_metrics ADD COLUMN canary TEXT",
+        "ALTER TABLE model_metrics ADD COLUMN correct INTEGER",
+        "CREATE INDEX model_metrics_asked ON model_metrics (model_id, checked_at) WHERE requests > 0",
+        "CREATE INDEX model_metrics_judged ON model_metrics (model_id, checked_at, correct) WHERE correct IS NOT NULL",
+        # The model is NULL in what is told of a whole provider.
+        """CREATE TABLE events (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            at TEXT NOT NULL,
+            kind TEXT NOT NULL,
+            provider TEXT NOT NULL,
+            model_id TEXT,
+            before_value TEXT,
+            after_value TEXT,
+            message TEXT NOT NULL DEFAULT ''
+        )""",
+        "CREATE INDEX events_of_model ON events (model_id, at)",
+        "CREATE INDEX events_by_age ON events (at)",
+        "CREATE TABLE baselines (model_id TEXT PRIMARY KEY, baseline TEXT NOT NULL, updated_at TEXT NOT NULL)",
+        """CREATE TABLE spending (
+            provider TEXT NOT NULL,
+            month TEXT NOT NULL,
+            requests INTEGER NOT NULL DEFAULT 0,
+            compute_s REAL NOT NULL DEFAULT 0,
+            PRIMARY KEY (provider, month)
+        )""",
+    ),
 )
 VERSION: Final = len(MIGRATIONS)
 

@@ -39,10 +39,19 @@ INSERT INTO model_stats (
 FROM model_metrics WHERE counted AND model_id NOT IN (SELECT model_id FROM model_stats) GROUP BY model_id
 """
 
+ALL: Final = """
+SELECT model_id, coalesce(total_checks, 0) AS total_checks, coalesce(successful_checks, 0) AS successful_checks,
+    coalesce(failed_checks, 0) AS failed_checks, avg_response_time_ms, last_success_at, last_failure_at, success_rate
+FROM (SELECT model_id FROM ai_models UNION SELECT model_id FROM model_stats) LEFT JOIN model_stats USING (model_id)
+WHERE :model_id IS NULL OR model_id = :model_id
+"""
+
 
 def of_one_check(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what one row of model_metrics adds, as the parameters of ADD."""
-    success, response_time_ms = row["success"], row["response_time_ms"]
+    success = row["success"]
+    # An answer from a cache says nothing of the model's speed.
+    response_time_ms = None if row["cached"] else row["response_time_ms"]
     return {
         "model_id": row["model_id"],
         "total_checks": 1,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import json
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from exporter.models import DAY_S, Model, Observation
-from exporter.store import ai_models, rows
+from exporter.models import DAY_S, Event, EventKind, Model, Observation
+from exporter.store import ai_models, changes, checks, rows, statistics
 from exporter.store.opening import Opened, open_database
 from exporter.store.readers import Readers
 from exporter.store.schema import BUSY_TIMEOUT_S
@@ -24,51 +25,9 @@ WINDOWS_S: Final[Mapping[str, float]] = {"1h": 3600.0, "24h": DAY_S, "7d": 7 * D
 
 _MAX_ID: Final = 2**63 - 1
 
-_MODELS: Final = """
-SELECT m.model_id, model_key, task, category, provider, requires_auth, is_active, created_at, updated_at,
-    (SELECT status FROM model_metrics h WHERE h.model_id = m.model_id
-     ORDER BY h.checked_at DESC, h.id DESC LIMIT 1) AS status,
-    coalesce(total_checks, 0) AS total_checks, coalesce(successful_checks, 0) AS successful_checks,
-    coalesce(failed_checks, 0) AS failed_checks, avg_response_time_ms, last_success_at, last_failure_at, success_rate
-FROM ai_models m LEFT JOIN model_stats s ON s.model_id = m.model_id WHERE is_active ORDER BY m.id
-"""
-_STATS: Final = """
-SELECT model_id, coalesce(total_checks, 0) AS total_checks, coalesce(successful_checks, 0) AS successful_checks,
-    coalesce(failed_checks, 0) AS failed_checks, avg_response_time_ms, last_success_at, last_failure_at, success_rate
-FROM (SELECT model_id FROM ai_models UNION SELECT model_id FROM model_stats) LEFT JOIN model_stats USING (model_id)
-WHERE :model_id IS NULL OR model_id = :model_id
-"""
-# `~` is greater than any time. The row of the cursor may have been deleted since: then the next older one tells where
-# to go on.
-_HISTORY: Final = """
-SELECT * FROM model_metrics
-WHERE model_id = :model_id AND checked_at >= coalesce(:since, '') AND checked_at < coalesce(:until, '~')
-    AND (checked_at, id) < (
-        CASE WHEN :before IS NULL THEN '~'
-        ELSE (SELECT checked_at FROM model_metrics WHERE id <= :before ORDER BY id DESC LIMIT 1) END,
-        coalesce(:before, 0))
-ORDER BY checked_at DESC, id DESC LIMIT :limit
-"""
-_COUNT: Final = """
-SELECT count(*) FROM model_metrics
-WHERE model_id = :model_id AND checked_at >= coalesce(:since, '') AND checked_at < coalesce(:until, '~')
-"""
-_UPTIME: Final = """
-SELECT 100.0 * avg(CASE WHEN checked_at >= :since_1h THEN success END) AS "1h",
-    100.0 * avg(CASE WHEN checked_at >= :since_24h THEN success END) AS "24h",
-    100.0 * avg(CASE WHEN checked_at >= :since_7d THEN success END) AS "7d",
-    100.0 * avg(success) AS "30d"
-FROM model_metrics WHERE model_id = :model_id AND checked_at >= :since_30d AND counted
-"""
-_NEWEST: Final = """
-SELECT h.*, m.task FROM ai_models m JOIN model_metrics h ON h.id = (
-    SELECT id FROM model_metrics WHERE model_id = m.model_id ORDER BY checked_at DESC, id DESC LIMIT 1)
-WHERE m.is_active ORDER BY m.id
-"""
-
 
 class Store:
-    """Models, checks and statistics in one SQLite file. Every method may be called from any thread.
+    """Models, checks, changes and spending in one SQLite file. Every method may be called from any thread.
 
     WAL with synchronous=NORMAL: a process that is killed loses no committed row; a power cut may lose the last
     transactions, but leaves a sound file. `close` is registered with atexit, so that a script need not call it.
@@ -174,7 +133,19 @@ class Store:
         The future is True when the row is committed. It is False as soon as a first try has failed: the row stays
         queued then, and is tried again until it is stored. False also when the row is dropped.
         """
-        return self._writer.record(observation)
+        return self._writer.record(lambda connection: checks.insert(connection, observation))
+
+    def record_event(self, event: Event) -> Future[bool]:
+        """Queue an event as `record` does an observation."""
+        return self._writer.record(lambda connection: changes.insert(connection, event))
+
+    def save_baseline(self, model_id: str, baseline: Mapping[str, Any]) -> Future[bool]:
+        """Queue a baseline, a JSON object, for the place of the model's former one, as `record` does an observation.
+
+        The future is False as well for what JSON cannot hold: the former one stays then.
+        """
+        now = rows.to_text(self._now())
+        return self._writer.record(lambda connection: changes.save(connection, model_id, baseline, now))
 
     def sync_models(self, models: Sequence[Model]) -> None:
         """Insert or update the configured models; the others stay, but are no longer active. Raises StorageError."""
@@ -205,7 +176,7 @@ class Store:
         avg_response_time_ms, last_success_at, last_failure_at, and success_rate (percent) where a check has counted.
         Raises StorageError.
         """
-        found = self._readers.rows(_MODELS, {})
+        found = self._readers.rows(ai_models.ACTIVE, {})
         return [_shown_model(row) for row in found]
 
     def get_model_history(
@@ -221,20 +192,16 @@ class Store:
 
         `before` is the id of the last row of the page before this one. Raises StorageError.
         """
-        page = {
-            "before": None if before is None else min(max(before, 0), _MAX_ID),
-            "limit": min(max(limit, 0), _MAX_ID),
-        }
-        found = self._readers.rows(_HISTORY, _slice(model_id, since, until) | page)
+        found = self._readers.rows(checks.HISTORY, _slice(model_id, since, until) | _page(limit, before))
         return [rows.to_history(row) for row in found]
 
     def count_history(self, model_id: str, *, since: datetime | None = None, until: datetime | None = None) -> int:
         """Return how many checks of one model are kept, from `since` on and before `until`. Raises StorageError."""
-        return int(self._readers.rows(_COUNT, _slice(model_id, since, until))[0][0])
+        return int(self._readers.rows(checks.COUNT, _slice(model_id, since, until))[0][0])
 
     def get_model_stats(self, model_id: str) -> dict[str, Any] | None:
         """Return one model's statistics as `all_stats` does; None when it was never heard of. Raises StorageError."""
-        found = self._readers.rows(_STATS, {"model_id": rows.clean_text(model_id)})
+        found = self._readers.rows(statistics.ALL, {"model_id": rows.clean_text(model_id)})
         return _shown_stats(found[0]) if found else None
 
     def all_stats(self) -> dict[str, dict[str, Any]]:
@@ -242,7 +209,7 @@ class Store:
         avg_response_time_ms, last_success_at, last_failure_at, success_rate (percent; None where no check has
         counted). Raises StorageError.
         """
-        return {row["model_id"]: _shown_stats(row) for row in self._readers.rows(_STATS, {"model_id": None})}
+        return {row["model_id"]: _shown_stats(row) for row in self._readers.rows(statistics.ALL, {"model_id": None})}
 
     def uptime(self, model_id: str) -> dict[str, float | None]:
         """Return the percentage of counted checks that succeeded in the last 1h, 24h, 7d and 30d, None where there
@@ -250,13 +217,75 @@ class Store:
         """
         now = self._now()
         since = {f"since_{name}": rows.to_text(now - timedelta(seconds=s)) for name, s in WINDOWS_S.items()}
-        (row,) = self._readers.rows(_UPTIME, since | {"model_id": rows.clean_text(model_id)})
+        (row,) = self._readers.rows(checks.UPTIME, since | {"model_id": rows.clean_text(model_id)})
         return dict(row)
 
     def last_observations(self) -> dict[str, Observation]:
         """Return the newest check of each active model that has one, by model_id. Raises StorageError."""
-        found = self._readers.rows(_NEWEST, {})
+        found = self._readers.rows(checks.NEWEST, {})
         return {row["model_id"]: rows.to_observation(row) for row in found}
+
+    def last_asked(self) -> dict[str, datetime]:
+        """Return when each known model was last sent a request for inference, if ever, as aware UTC, by model_id.
+
+        Raises StorageError.
+        """
+        found = self._readers.rows(checks.LAST_ASKED, {})
+        return {row["model_id"]: rows.parse_time(row["at"]) or rows.EPOCH for row in found}
+
+    def spending(self) -> dict[tuple[str, str], tuple[int, float]]:
+        """Return the requests for inference and the compute seconds spent, by provider and UTC month (`2025-12`).
+
+        Retention leaves them alone. Raises StorageError.
+        """
+        found = self._readers.rows(checks.SPENDING, {})
+        return {(row["provider"], row["month"]): (row["requests"], row["compute_s"]) for row in found}
+
+    def accuracy(self, model_id: str, since: datetime | None = None) -> tuple[int, int]:
+        """Return how many answers of one model were right and how many were judged, from `since` on (aware).
+
+        Raises StorageError.
+        """
+        found = self._readers.rows(checks.ACCURACY, _slice(model_id, since, None))
+        return (found[0]["correct"], found[0]["judged"]) if found else (0, 0)
+
+    def all_accuracy(self, since: datetime | None = None) -> dict[str, tuple[int, int]]:
+        """Return the same of each known model of which an answer was judged, by model_id. Raises StorageError."""
+        found = self._readers.rows(checks.ACCURACY, {"model_id": None, "since": since and rows.to_text(since)})
+        return {row["model_id"]: (row["correct"], row["judged"]) for row in found}
+
+    def get_events(
+        self,
+        model_id: str | None = None,
+        limit: int = 100,
+        *,
+        before: int | None = None,
+        since: datetime | None = None,
+        kinds: Collection[EventKind] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return at most `limit` events, newest first, from `since` on (aware) and of those `kinds`: id, at, kind,
+        provider, model_id, before, after (JSON values), message.
+
+        Those of one model, or of all models and of whole providers where `model_id` is None. `before` is the id of
+        the last event of the page before this one. Raises StorageError.
+        """
+        wanted = {
+            "model_id": model_id and rows.clean_text(model_id),
+            "since": since and rows.to_text(since),
+            "kinds": None if kinds is None else json.dumps(list(kinds)),
+        }
+        statement = changes.EVENTS if model_id is None else changes.EVENTS_OF_MODEL
+        return [rows.to_event(row) for row in self._readers.rows(statement, wanted | _page(limit, before))]
+
+    def load_baselines(self) -> dict[str, dict[str, Any]]:
+        """Return every baseline as it was saved, by model_id; one that somebody damaged is left out.
+
+        Raises StorageError.
+        """
+        found = (
+            (row["model_id"], rows.from_json(row["baseline"])) for row in self._readers.rows(changes.BASELINES, {})
+        )
+        return {model_id: baseline for model_id, baseline in found if isinstance(baseline, dict)}
 
 
 def _slice(model_id: str, since: datetime | None, until: datetime | None) -> dict[str, Any]:
@@ -264,6 +293,13 @@ def _slice(model_id: str, since: datetime | None, until: datetime | None) -> dic
         "model_id": rows.clean_text(model_id),
         "since": since and rows.to_text(since),
         "until": until and rows.to_text(until),
+    }
+
+
+def _page(limit: int, before: int | None) -> dict[str, int | None]:
+    return {
+        "before": None if before is None else min(max(before, 0), _MAX_ID),
+        "limit": min(max(limit, 0), _MAX_ID),
     }
 
 

@@ -1,4 +1,4 @@
-"""The one thread that writes: rows in groups, jobs of callers, retention in small steps. Reads nothing for others."""
+"""The one thread that writes: rows in groups, jobs of callers, retention in small steps. Knows no tables."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
-from exporter.models import Observation
-from exporter.store import retention, rows, statistics
+from exporter.store import retention
 from exporter.store.errors import StorageError, explain
 from exporter.store.schema import transaction
 
 T = TypeVar("T")
 Wait = Callable[[threading.Event, float], object]
 """Waits for the event, but so many seconds at the most; `threading.Event.wait` is one."""
+Write = Callable[[sqlite3.Connection], object]
+"""Writes one row, and what belongs to it, within the writer's transaction: all of it or nothing."""
 
 QUEUE_ROWS: Final = 10_000
 OPERATIONS: Final = ("models", "read", "retention", "row", "write", "writer")
@@ -30,26 +31,15 @@ ROW_ERRORS: Final = (
     sqlite3.InterfaceError,
     sqlite3.ProgrammingError,
     OverflowError,
+    RecursionError,
     TypeError,
     ValueError,
 )
 
-_INSERT: Final = """
-INSERT INTO model_metrics (
-    model_id, status, response_time_ms, success, error_message, test_input, test_output, confidence, checked_at,
-    provider, reason, scope, http_status, counted, attempts, timings, canonical_id, hub_sha, served_sha, compute_type,
-    compute_time_s
-) VALUES (
-    :model_id, :status, :response_time_ms, :success, :error_message, :test_input, :test_output, :confidence,
-    :checked_at, :provider, :reason, :scope, :http_status, :counted, :attempts, :timings, :canonical_id, :hub_sha,
-    :served_sha, :compute_type, :compute_time_s
-)
-"""
-
 
 @dataclass(slots=True, eq=False)
 class _Row:
-    observation: Observation
+    write: Write
     future: Future[bool] = field(default_factory=Future)
 
     def settle(self, stored: bool) -> None:
@@ -118,12 +108,12 @@ class Writer:
         """True when the writer runs and its last commit of rows worked."""
         return self.running and not self._failures
 
-    def record(self, observation: Observation) -> Future[bool]:
+    def record(self, write: Write) -> Future[bool]:
         """Queue a row and return at once. The future is True when the row is committed, False when a first try failed.
 
         False as well for a row that can never be stored, that a full queue drops, or that comes after the end.
         """
-        row = _Row(observation)
+        row = _Row(write)
         row.future.set_running_or_notify_cancel()  # who gives up waiting does not take the row back
         with self._lock:
             if not self._refusing:
@@ -210,7 +200,7 @@ class Writer:
             with transaction(self._connection):
                 for row in self._batch:
                     try:
-                        self._insert(row.observation)
+                        self._write(row.write)
                     except ROW_ERRORS as error:
                         unfit[row] = error
         except sqlite3.Error as error:
@@ -228,13 +218,10 @@ class Writer:
         for row in done:
             row.settle(True)
 
-    def _insert(self, observation: Observation) -> None:
-        row = rows.from_observation(observation)
+    def _write(self, write: Write) -> None:
         self._connection.execute("SAVEPOINT one_row")
         try:
-            self._connection.execute(_INSERT, row)
-            if row["counted"]:
-                self._connection.execute(statistics.ADD, statistics.of_one_check(row))
+            write(self._connection)
         except ROW_ERRORS:
             self._connection.execute("ROLLBACK TO one_row")
             raise

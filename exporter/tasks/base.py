@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import reprlib
@@ -26,12 +27,12 @@ class BadOutputError(Exception):
 class Canary:
     """A golden input, and what must hold of the answer: one of `expect` on top (a polarity or a label), if given.
 
-    `name` tells it in the history; an input of the configuration has none. `candidates` are the labels a zero-shot
+    `name` tells it in the history and in what was said to it before. `candidates` are the labels a zero-shot
     model chooses from.
     """
 
     input: str
-    name: str | None = None
+    name: str = ""
     expect: tuple[str, ...] = ()
     candidates: tuple[str, ...] = ()
 
@@ -65,7 +66,8 @@ def canary_for(task: Task, model: Model, turn: int = 0) -> Canary:
     golden = task.canaries[turn % len(task.canaries)]
     if model.input is None:
         return golden
-    return Canary(input=model.input, candidates=golden.candidates)
+    own = hashlib.blake2b(model.input.encode(), digest_size=4).hexdigest()
+    return Canary(input=model.input, name=f"own-{own}", candidates=golden.candidates)
 
 
 def decode(body: bytes, content_type: str) -> Any:

@@ -88,7 +88,7 @@ TASK: Final = Task(
         ),
         Canary(
             name="negation",
-            input="The results were not good at all and nobody is happy with this product.",
+            input="The results were not good and the customers are not happy.",
             expect=("negative",),
         ),
     ),

@@ -74,9 +74,10 @@ class AsgiApp:
                 event = "lifespan.shutdown.failed"
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
-            event = "lifespan.shutdown.complete"
-        finally:
-            await send({"type": event})
+        except Exception as error:
+            await send({"type": event, "message": f"{type(error).__name__}: {error}"})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 def _neutral(scope: Scope) -> Request:

@@ -110,7 +110,8 @@ def statistics_of_rows(path: Path) -> list[tuple[Any, ...]]:
     """Return what model_stats should say, added up anew from the counted rows."""
     return query(
         path,
-        """SELECT model_id, count(*), sum(success), sum(1 - success), round(avg(response_time_ms), 6),
+        """SELECT model_id, count(*), sum(success), sum(1 - success),
+            round(avg(CASE WHEN NOT cached THEN response_time_ms END), 6),
             max(CASE WHEN success THEN checked_at END), max(CASE WHEN NOT success THEN checked_at END),
             round(100.0 * avg(success), 6)
         FROM model_metrics WHERE counted GROUP BY model_id ORDER BY model_id""",

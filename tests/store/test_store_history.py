@@ -26,8 +26,7 @@ from store_kit import (
 )
 
 from exporter.models import Attempt, Observation, Reason, Scope, Status, Timings
-from exporter.store import Store
-from exporter.store import store as sql
+from exporter.store import Store, ai_models, checks
 
 FULL = observe(
     "ProsusAI/finbert",
@@ -58,6 +57,11 @@ FULL = observe(
     served_sha="def",
     compute_type="cpu",
     compute_time_s=0.031,
+    requests=2,
+    cached=True,
+    cold=False,
+    canary="bullish",
+    correct=True,
 )
 
 
@@ -114,6 +118,11 @@ def test_a_check_comes_out_as_a_row_of_the_history(store: Store) -> None:
             "served_sha": "def",
             "compute_type": "cpu",
             "compute_time_s": 0.031,
+            "requests": 2,
+            "cached": True,
+            "cold": False,
+            "canary": "bullish",
+            "correct": True,
         }
     ]
 
@@ -336,7 +345,7 @@ def test_output_that_is_no_json_comes_out_as_text(store: Store, path: Path) -> N
 
 def test_no_read_walks_through_the_whole_history(store: Store, path: Path) -> None:
     with closing(sqlite3.connect(path)) as other:
-        for statement in (sql._MODELS, sql._HISTORY, sql._COUNT, sql._UPTIME, sql._NEWEST):
+        for statement in (ai_models.ACTIVE, checks.HISTORY, checks.COUNT, checks.UPTIME, checks.NEWEST):
             parameters = dict.fromkeys(re.findall(r":(\w+)", statement), None)
             plan = [row[3] for row in other.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)]
             assert not [step for step in plan if re.match(r"SCAN (model_metrics|h)\b", step)], plan

@@ -87,6 +87,11 @@ def test_everything_of_a_seed_database_is_carried_over(open_store: Open, path: P
         "served_sha": None,
         "compute_type": None,
         "compute_time_s": None,
+        "requests": 0,
+        "cached": False,
+        "cold": None,
+        "canary": None,
+        "correct": None,
     }
     assert (newest["id"], newest["checked_at"]) == (12, "2025-12-08T03:18:29.123Z")
     assert (newest["test_output"], newest["confidence"]) == ([{"label": "positive"}], 0.9)

@@ -43,6 +43,7 @@ def test_old_rows_are_deleted_in_steps_with_a_commit_after_each(
     assert [statement.split()[0] for statement in statements if not statement.startswith("--")] == [
         "BEGIN",
         "DELETE",
+        "DELETE",
         "COMMIT",
     ] * 3
     assert store.count_history("gpt2") == 20

@@ -1,0 +1,276 @@
+"""What follows from a finished probe, each thing told once: its row, flips, incidents, changes, fallbacks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from exporter.board import Board
+from exporter.changes import Baseline, Facts, RuntimeWatch, compare
+from exporter.config import Config
+from exporter.fallback import Candidate, Fallback
+from exporter.incidents import Incidents
+from exporter.metrics import Metrics
+from exporter.models import Event, EventKind, Incident, Model, Observation, Reason, Scope, Status, rfc3339
+from exporter.store import Store
+
+# Weight of the newest result in what counts as recent when fallbacks are ranked.
+RECENT: Final = 0.1
+# What a connectivity check can explain.
+UNREACHED: Final = frozenset({Reason.NETWORK, Reason.TIMEOUT, Reason.TLS})
+
+# A result that is read anew was measured once: it is neither paid for, nor judged, nor timed a second time.
+_NOT_MEASURED_AGAIN: Final[Mapping[str, Any]] = {
+    "requests": 0,
+    "timings": None,
+    "checks": (),
+    "attempts": (),
+    "canary": None,
+    "correct": None,
+    "compute_time_s": None,
+    "cold": None,
+}
+
+Reachable = Callable[[], Awaitable[bool | None]]
+
+
+class Chronicle:
+    """Takes observations and tells what they mean; `on_recovered` is called with the models that may be asked again."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        board: Board,
+        metrics: Metrics,
+        incidents: Incidents,
+        fallback: Fallback,
+        reachable: Reachable,
+        on_recovered: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._store = store
+        self._board = board
+        self._metrics = metrics
+        self._incidents = incidents
+        self._fallback = fallback
+        self._reachable = reachable
+        self._on_recovered = on_recovered
+        self._runtime = RuntimeWatch()
+        self._baselines: dict[str, Baseline] = {}
+        self._recent: dict[str, tuple[float, float | None]] = {}  # percent of success, seconds
+        self._models: dict[str, Model] = {}
+        self._interval_s = 0.0
+        self._log = structlog.get_logger("exporter.chronicle")
+
+    def plan(self, config: Config) -> None:
+        """Take a configuration; what is known of the models that stay is kept."""
+        self._models = {model.model_id: model for model in config.active}
+        self._interval_s = max((model.interval_s for model in config.active), default=0.0)
+        before = self._incidents.open()
+        self._incidents.plan(
+            {name: {model.model_id for model in config.active if model.provider == name} for name in config.providers}
+        )
+        for incident in before:
+            if self._incidents.of(incident.provider) is None:
+                self._log.info(
+                    "incident_closed", provider=incident.provider, message="its models left the configuration"
+                )
+        self._fallback.plan(config.active)
+
+    def restore(
+        self,
+        *,
+        baselines: Mapping[str, Mapping[str, Any]],
+        stats: Mapping[str, Mapping[str, Any]],
+        choices: Mapping[str, str | None],
+        now: datetime,
+    ) -> None:
+        """Take up what a store remembers, after `plan` and after the board was primed; nothing of it is news."""
+        self._baselines = {model_id: Baseline.from_json(data) for model_id, data in baselines.items()}
+        for model_id in self._models:
+            row = stats.get(model_id, {})
+            if row.get("success_rate") is not None:
+                took_ms = row.get("avg_response_time_ms")
+                self._recent[model_id] = (row["success_rate"], None if took_ms is None else took_ms / 1000)
+        self._fallback.restore(choices)
+        for observation in self._board.current.values():
+            self._fallback.update(self._candidate(observation), now)
+
+    async def take(self, observation: Observation, facts: Facts | None) -> None:
+        """Keep and show a finished probe, and tell all that follows from it."""
+        now = observation.checked_at
+        reachable = None
+        if observation.reason in UNREACHED and observation.scope is not Scope.MODEL:
+            reachable = await self._reachable()
+        transitions = self._incidents.observe(observation, now, reachable=reachable)
+        seen = self._within_incident(observation)
+        await self.show(seen)
+        for incident in transitions:
+            await self._tell_incident(incident, now)
+        if facts is not None:
+            self._compare(facts)
+        self._note(seen)
+        self._tell(self._fallback.update(self._candidate(seen), now))
+        self._flush(now)
+
+    def learn(self, facts: Facts) -> None:
+        """Take what the free catalogue said in a turn that asked for no inference."""
+        self._compare(facts)
+        self._flush(facts.at)
+
+    async def hold_back(self, model: Model, now: datetime) -> None:
+        """Show that a model is not asked because of its provider's incident; told once, not at every slot."""
+        incident, present = self._incidents.of(model.provider), self._board.get(model.model_id)
+        if incident is None or (present is not None and present.status is Status.UNKNOWN):
+            return
+        held = Observation(
+            model_id=model.model_id,
+            provider=model.provider,
+            task=model.task,
+            checked_at=now,
+            status=Status.UNKNOWN,
+            reason=Reason.BACKOFF,
+            scope=incident.scope,
+            counts=False,
+            success=False,
+            message=f"not asked: {incident.message}",
+        )
+        self._incidents.observe(held, now)
+        await self.show(held)
+
+    async def show(self, observation: Observation) -> None:
+        """Commit, then show: what was shown survives a crash. A store in trouble does not stop the probes."""
+        await asyncio.wrap_future(self._store.record(observation))
+        if observation.model_id not in self._models:
+            return
+        self._metrics.observe(observation)
+        flip = self._board.publish(observation)
+        if flip is not None:
+            self._log.info(
+                "status_changed",
+                model=flip.model_id,
+                before=flip.before,
+                after=flip.after,
+                reason=flip.reason,
+                scope=observation.scope,
+                message=observation.message,
+            )
+            self._keep(
+                Event(
+                    at=flip.at,
+                    kind=EventKind.STATUS_CHANGED,
+                    provider=observation.provider,
+                    model_id=flip.model_id,
+                    before=flip.before,
+                    after=flip.after,
+                    message=observation.message or flip.reason,
+                )
+            )
+
+    def tick(self, now: datetime) -> None:
+        """Tell what becomes true by the passing of time alone."""
+        self._tell(self._fallback.tick(now))
+        self._flush(now)
+
+    def close(self) -> None:
+        """Tell what was still held back."""
+        self._tell(self._runtime.drain(self._scored()))
+
+    def _within_incident(self, observation: Observation) -> Observation:
+        """Read a failure that the provider's incident explains as unknown: it says nothing of the model."""
+        incident = self._incidents.of(observation.provider)
+        if incident is None or observation.reason is not incident.reason or observation.status is Status.UNKNOWN:
+            return observation
+        message = f"{observation.message} ({incident.message})"
+        return replace(
+            observation, status=Status.UNKNOWN, scope=incident.scope, counts=False, success=False, message=message
+        )
+
+    async def _tell_incident(self, incident: Incident, now: datetime) -> None:
+        opened = incident.closed_at is None
+        facts = {"provider": incident.provider, "scope": incident.scope, "reason": incident.reason}
+        if opened:
+            self._log.warning("incident_opened", **facts, models=len(incident.model_ids), message=incident.message)
+        else:
+            self._log.info("incident_closed", **facts, since=rfc3339(incident.opened_at), message=incident.message)
+        self._keep(
+            Event(
+                at=now,
+                kind=EventKind.INCIDENT_OPENED if opened else EventKind.INCIDENT_CLOSED,
+                provider=incident.provider,
+                after={**facts, "opened_at": rfc3339(incident.opened_at), "model_ids": list(incident.model_ids)},
+                message=incident.message,
+            )
+        )
+        if not opened:
+            self._on_recovered(m.model_id for m in self._models.values() if m.provider == incident.provider)
+            return
+        # Those that had failed before it was known why.
+        for model_id in incident.model_ids:
+            present = self._board.get(model_id)
+            if present is not None and present.status is not Status.UNKNOWN:
+                held = replace(self._within_incident(present), checked_at=now, **_NOT_MEASURED_AGAIN)
+                if held.status is Status.UNKNOWN:
+                    await self.show(held)
+
+    def _compare(self, facts: Facts) -> None:
+        before = self._baselines.get(facts.model_id)
+        after, events = compare(before, facts)
+        if after != before:
+            self._baselines[facts.model_id] = after
+            self._store.save_baseline(facts.model_id, after.to_json())
+        self._tell(event for event in events if not self._runtime.add(event))
+
+    def _flush(self, now: datetime) -> None:
+        self._tell(self._runtime.flush(now, self._scored(), interval_s=self._interval_s))
+
+    def _scored(self) -> dict[str, int]:
+        scored: dict[str, int] = {}
+        for model_id, model in self._models.items():
+            known = self._baselines.get(model_id)
+            if known is not None and known.goldens:
+                scored[model.provider] = scored.get(model.provider, 0) + 1
+        return scored
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._log.warning(
+                event.kind.value,
+                provider=event.provider,
+                model=event.model_id,
+                before=event.before,
+                after=event.after,
+                message=event.message,
+            )
+            self._keep(event)
+
+    def _keep(self, event: Event) -> None:
+        self._metrics.count_event(event)
+        self._store.record_event(event)
+
+    def _note(self, observation: Observation) -> None:
+        """Move what counts as recent towards a result that counts."""
+        if not observation.counts:
+            return
+        result = 100.0 if observation.success else 0.0
+        rate, latency_s = self._recent.get(observation.model_id, (result, None))
+        took_ms = observation.response_time_ms
+        if took_ms is not None and observation.success and not observation.cached:
+            latency_s = took_ms / 1000 if latency_s is None else latency_s + RECENT * (took_ms / 1000 - latency_s)
+        self._recent[observation.model_id] = (rate + RECENT * (result - rate), latency_s)
+
+    def _candidate(self, observation: Observation) -> Candidate:
+        rate, latency_s = self._recent.get(observation.model_id, (None, None))
+        return Candidate(
+            model_id=observation.model_id,
+            status=observation.status,
+            reason=observation.reason,
+            scope=observation.scope,
+            success_rate=rate,
+            latency_s=latency_s,
+        )
