@@ -68,9 +68,13 @@ models:
     requires_auth: yes
     interval: 90s
     input: "two\\nlines"
-    expect: {labels: [Up, down], min_confidence: 1}
     latency_objective: 1500ms
     api: completions
+  - model_id: s/entiment
+    task: sentiment-analysis
+    expect: {labels: [Up, down], min_confidence: 1}
+    polarity: {Up: positive, LABEL_0: negative}
+    multi_label: true
 """
 
 
@@ -180,9 +184,20 @@ def test_every_key_reaches_the_config() -> None:
                 interval_s=90.0,
                 timeout_s=20.0,
                 input="two\nlines",
-                expect=Expectation(labels=("Up", "down"), min_confidence=1.0),
                 latency_objective_s=1.5,
                 api="completions",
+            ),
+            Model(
+                model_id="s/entiment",
+                task="sentiment-analysis",
+                category="general",
+                provider="hub",
+                model_key="entiment",
+                interval_s=600.0,
+                timeout_s=20.0,
+                expect=Expectation(labels=("Up", "down"), min_confidence=1.0),
+                polarity={"up": "positive", "label_0": "negative"},
+                multi_label=True,
             ),
         ),
     )
@@ -192,7 +207,7 @@ def test_a_model_is_found_by_its_id_enabled_or_not_and_active_are_the_enabled_on
     config = read(FULL)
     assert config.model("b/summary") is config.models[1]
     assert config.model("nobody") is None
-    assert config.active == (config.models[0], config.models[2])
+    assert config.active == (config.models[0], *config.models[2:])
     fewer = replace(config, models=config.models[:1])
     assert fewer.model("b/summary") is None
     assert fewer.active == config.models[:1]
