@@ -280,6 +280,7 @@ async def test_a_model_answers_one_request_at_a_time() -> None:
             await clock.until_sleeping(1)  # one computes, the other queues
             assert clock.sleepers == 1
             clock.advance(5.0)
+            await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
             await clock.until_sleeping(1)
             assert clock.sleepers == 1
             clock.advance(5.0)
