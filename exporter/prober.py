@@ -7,8 +7,8 @@ import contextlib
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
@@ -29,6 +29,7 @@ from exporter.tasks import TASKS, canary_for
 
 # A cold model is asked once more in the same turn.
 MAX_ATTEMPTS: Final = 2
+LISTING_HOLDS: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Monitor:
         self._log = structlog.get_logger("exporter.prober")
         self._in_flight: dict[str, asyncio.Future[Observation | None]] = {}
         self._rotation: Counter[str] = Counter()
+        self._listings: dict[str, tuple[datetime, Listing]] = {}
         self._scan: asyncio.Task[dict[str, Any]] | None = None
         self.use(config, providers)
 
@@ -73,6 +75,7 @@ class Monitor:
         self._config = config
         self._providers = dict(providers)
         self._pending = {model.model_id for model in config.active}
+        self._listings = {key: said for key, said in self._listings.items() if config.model(key) is not None}
 
     @property
     def scan_in_progress(self) -> bool:
@@ -211,6 +214,7 @@ class Monitor:
         if listing.reply.method:
             trace.append(listing.reply)
         now = self._clock.now()
+        listing = self._remember(model, listing, now)
         facts = learn(model, listing, now)
         refused = judge_listing(listing, self._config.providers[model.provider].hub_provider)
         if refused is not None:
@@ -223,6 +227,17 @@ class Monitor:
             assert spent is not None, "a fault is a refusal"  # noqa: S101 -- for the type checker
             return Turn(listing=listing, facts=facts, observation=see(model, listing, spent, now))
         return await self._infer(model, provider, listing, trace)
+
+    def _remember(self, model: Model, listing: Listing, now: datetime) -> Listing:
+        """Keep what the catalogue says; while it cannot be heard, what it said within the hour holds.
+
+        A catalogue in trouble must not make requests be paid for that it would have spared.
+        """
+        if listing.reply.http_status == 200:
+            self._listings[model.model_id] = (now, listing)
+            return listing
+        said_at, said = self._listings.get(model.model_id, (now, listing))
+        return listing if now - said_at > LISTING_HOLDS else replace(said, reply=listing.reply)
 
     async def _infer(self, model: Model, provider: Provider, listing: Listing, trace: list[Reply]) -> Turn:
         task = TASKS[model.task]

@@ -299,6 +299,14 @@ class Service:
     def _log_warnings(self, config: Config) -> None:
         for warning in config.warnings:
             self._log.warning("config_warning", message=warning)
+        for budget in self.read_budgets():
+            self._log.info(
+                "budget",
+                provider=budget.provider,
+                requests_limit=budget.requests_limit,
+                requests_used=budget.requests_used,
+                requests_projected=budget.requests_projected,
+            )
 
 
 @asynccontextmanager

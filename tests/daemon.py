@@ -45,7 +45,9 @@ class Daemon:
 
 
 def write_config(path: Path, base_url: str, models: list[dict[str, Any]], **settings: Any) -> None:
-    provider = {"base_url": f"{base_url}/hf-inference", "hub_url": base_url}
+    provider: dict[str, Any] = {"base_url": f"{base_url}/hf-inference", "hub_url": base_url}
+    if "budget" in settings:
+        provider["budget"] = settings.pop("budget")
     document = {
         "timeout": "5s",
         "cold_start_wait": "20ms",

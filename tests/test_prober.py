@@ -343,3 +343,12 @@ async def test_the_connection_is_kept_from_probe_to_probe(tmp_path: Path) -> Non
         seen = await running.service.monitor.check("a/b")
     assert seen.timings is not None
     assert set(seen.timings.phases()) == {"first_byte", "transfer"}
+
+
+async def test_while_the_hub_is_in_trouble_what_it_said_within_the_hour_saves_the_money(tmp_path: Path) -> None:
+    async with daemon.running(tmp_path, {"a/b": Scenario(kind=Kind.NOT_SERVED)}) as running:
+        await running.service.monitor.check("a/b")
+        running.stand_in.hub_host = "throttled"
+        seen = await running.service.monitor.check("a/b")
+        assert running.stand_in.requests["inference", "a/b"] == 0
+    assert seen.status is Status.NOT_SERVED
