@@ -14,7 +14,7 @@ from exporter.board import Board
 from exporter.changes import Baseline, Facts, RuntimeWatch, compare
 from exporter.config import Config
 from exporter.fallback import Candidate, Fallback
-from exporter.incidents import Incidents
+from exporter.incidents import Incidents, is_alike
 from exporter.metrics import Metrics
 from exporter.models import Event, EventKind, Incident, Model, Observation, Reason, Scope, Status, rfc3339
 from exporter.store import Store
@@ -101,8 +101,8 @@ class Chronicle:
         for observation in self._board.current.values():
             self._fallback.update(self._candidate(observation), now)
 
-    async def take(self, observation: Observation, facts: Facts | None) -> None:
-        """Keep and show a finished probe, and tell all that follows from it."""
+    async def take(self, observation: Observation, facts: Facts | None) -> Observation:
+        """Keep and show a finished probe, and tell all that follows from it; return it as it was kept."""
         now = observation.checked_at
         reachable = None
         if observation.reason in UNREACHED and observation.scope is not Scope.MODEL:
@@ -117,6 +117,7 @@ class Chronicle:
         self._note(seen)
         self._tell(self._fallback.update(self._candidate(seen), now))
         self._flush(now)
+        return seen
 
     def learn(self, facts: Facts) -> None:
         """Take what the free catalogue said in a turn that asked for no inference."""
@@ -184,7 +185,9 @@ class Chronicle:
     def _within_incident(self, observation: Observation) -> Observation:
         """Read a failure that the provider's incident explains as unknown: it says nothing of the model."""
         incident = self._incidents.of(observation.provider)
-        if incident is None or observation.reason is not incident.reason or observation.status is Status.UNKNOWN:
+        if incident is None or observation.status is Status.UNKNOWN:
+            return observation
+        if not is_alike(observation.reason, incident.reason):
             return observation
         message = f"{observation.message} ({incident.message})"
         return replace(

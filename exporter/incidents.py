@@ -20,10 +20,10 @@ TRY_LASTS_S: Final = 120.0
 # not been heard of before it, but no longer than this.
 LONGEST_GAP_S: Final = 3600.0
 
+# One outage shows as HTTP 500, 502, 503 and 504 and as silence, to different models at the same time.
+OUTAGE: Final = frozenset({Reason.SERVER_ERROR, Reason.GATEWAY, Reason.OVERLOADED, Reason.TIMEOUT})
 # What a shared cause makes of single models.
-SHARED: Final = frozenset(
-    (Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.GATEWAY, Reason.OVERLOADED, Reason.BAD_OUTPUT, Reason.MODEL_ERROR)
-)
+SHARED: Final = OUTAGE | {Reason.BAD_OUTPUT, Reason.MODEL_ERROR}
 # What an outage of our own network looks like.
 OWN_NETWORK: Final = frozenset({Reason.NETWORK, Reason.TIMEOUT, Reason.TLS})
 # Nothing was asked, so nothing was learnt.
@@ -143,7 +143,8 @@ class Incidents:
     opens nor closes one, except that a refused account is refused everywhere.
 
     `least` models must fail together, or all if the provider has fewer; in failures of model scope also `share` of
-    those that were well. A failure counts for `window_s`, or for its model's interval if that is longer.
+    those that were well. A failure counts for `window_s`, or for its model's interval if that is longer. The reasons of
+    an outage (`OUTAGE`) are of one kind; the commonest names the incident.
     """
 
     def __init__(
@@ -258,15 +259,14 @@ class Incidents:
             unreached = provider.unreached = _counting(provider.unreached, now)
             if len(unreached) < min(self._least, len(provider.models - provider.settled)):
                 return None
-            reason = Counter(failure.reason for failure in unreached.values()).most_common(1)[0][0]
-            return self._begin(Scope.HOST, reason, set(unreached), now)
+            return self._begin(Scope.HOST, _commonest(unreached), set(unreached), now)
         if observation.reason not in SHARED or observation.model_id not in provider.fallen:
             return None
         fallen = provider.fallen = _counting(provider.fallen, now)
-        alike = {model_id for model_id, failure in fallen.items() if failure.reason is observation.reason}
+        alike = {key: failure for key, failure in fallen.items() if is_alike(failure.reason, observation.reason)}
         if len(alike) < max(self._least, self._share * (len(provider.well) + len(fallen))):
             return None
-        return self._begin(Scope.HOST, observation.reason, alike, now, shared=True)
+        return self._begin(Scope.HOST, _commonest(alike), set(alike), now, shared=True)
 
     def _begin(
         self, scope: Scope, reason: Reason, affected: set[str], at: datetime, *, shared: bool = False
@@ -284,9 +284,25 @@ class Incidents:
     def _end_try(self, observation: Observation, lasting: _Lasting, now: datetime) -> None:
         lasting.tried_at = None
         # A model that the shared cause passed by has nothing to say of it: the next one tries at once.
-        if not (lasting.shared and _is_answer(observation) and observation.reason is not lasting.reason):
+        if not (lasting.shared and _is_answer(observation) and not _is_same(observation, lasting)):
             lasting.paused_at = now
             lasting.pause_s = min(2 * lasting.pause_s, self._longest_pause_s)
+
+
+def is_alike(reason: Reason, other: Reason) -> bool:
+    """Say whether two failures may come of one cause."""
+    return reason is other or {reason, other} <= OUTAGE
+
+
+def _commonest(failures: Mapping[str, _Failure]) -> Reason:
+    return Counter(failure.reason for failure in failures.values()).most_common(1)[0][0]
+
+
+def _is_same(observation: Observation, lasting: _Lasting) -> bool:
+    """Say whether this failed as the incident does. What the host did to all alike is of one kind only."""
+    if lasting.shared:
+        return is_alike(observation.reason, lasting.reason)
+    return observation.reason is lasting.reason
 
 
 def _replaces(found: _Lasting, lasting: _Lasting) -> bool:
@@ -297,16 +313,16 @@ def _replaces(found: _Lasting, lasting: _Lasting) -> bool:
 
 def _ends(observation: Observation, lasting: _Lasting) -> bool:
     """Say whether this is an answer of another kind; one from a model that a shared cause passed by is no news."""
-    if not _is_answer(observation) or observation.reason is lasting.reason:
+    if not _is_answer(observation) or _is_same(observation, lasting):
         return False
     return not lasting.shared or observation.model_id in lasting.affected
 
 
 def _is_hit(provider: _Provider, observation: Observation, lasting: _Lasting) -> bool:
     if lasting.shared:
-        return observation.reason is lasting.reason and observation.model_id in provider.fallen
+        return _is_same(observation, lasting) and observation.model_id in provider.fallen
     unreached = observation.scope is Scope.HOST and lasting.scope is not Scope.ACCOUNT
-    return unreached or observation.reason is lasting.reason
+    return unreached or _is_same(observation, lasting)
 
 
 def _move(

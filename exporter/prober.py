@@ -118,28 +118,30 @@ class Monitor:
         self._in_flight[model.model_id] = done
         try:
             turn = await self._look(model, trace, forced=forced)
-            await self._hand_on(model, turn)
-            done.set_result(turn.observation)
-            return turn.observation
+            seen = await self._hand_on(model, turn)
+            done.set_result(seen)
+            return seen
         finally:
             done.cancel()
             del self._in_flight[model.model_id]
 
-    async def _hand_on(self, model: Model, turn: Turn) -> None:
-        if turn.observation is None:
-            if turn.skip is not None:
-                self._metrics.count_skip(turn.skip)
-            if turn.facts is not None:
-                self._chronicle.learn(turn.facts)
-            if turn.skip is Skip.INCIDENT:
-                await self._chronicle.hold_back(model, self._clock.now())
-            return
-        self._gate.learn(model, turn.listing, turn.observation, self._clock.now())
-        await self._chronicle.take(turn.observation, turn.facts)
+    async def _hand_on(self, model: Model, turn: Turn) -> Observation | None:
+        """Return the observation as it was kept: an incident may explain what the model alone seemed to do."""
+        seen = None
+        if turn.observation is not None:
+            self._gate.learn(model, turn.listing, turn.observation, self._clock.now())
+            seen = await self._chronicle.take(turn.observation, turn.facts)
+        elif turn.facts is not None:
+            self._chronicle.learn(turn.facts)
+        if turn.skip is not None:
+            self._metrics.count_skip(turn.skip)
+        if turn.skip is Skip.INCIDENT:
+            await self._chronicle.hold_back(model, self._clock.now())
         self._pending.discard(model.model_id)
         if not self._pending:
             self._pending = {model.model_id for model in self._config.active}
-            self._metrics.cycle_ended(turn.observation.checked_at)
+            self._metrics.cycle_ended(self._clock.now())
+        return seen
 
     async def observe(self, model: Model, trace: list[Reply] | None = None) -> Observation:
         """Ask and judge, and keep nothing but what it cost. A bug of ours is `unknown` of reason `probe_bug`."""

@@ -186,8 +186,34 @@ SITUATIONS: dict[str, tuple[list[tuple[float, str, Sequence[str]]], list[str]]] 
         ["open host server_error"],
     ),
     "a mixture, no reason of most": (
-        [(0, "ok", MANY), (300, "500", MANY[:10]), (320, "overloaded", MANY[10:])],
+        [(0, "ok", MANY), (300, "500", MANY[:10]), (320, "garbage", MANY[10:])],
         [],
+    ),
+    "an outage in all its forms": (
+        [
+            (0, "ok", MANY),
+            (300, "502", MANY[:5]),
+            (305, "500", MANY[5:7]),
+            (310, "overloaded", MANY[7:9]),
+            (315, "504", MANY[9:11]),
+            (320, "timeout", MANY[11:13]),
+        ],
+        ["open host gateway"],
+    ),
+    "an outage that changes its form": (
+        [
+            (0, "ok", MANY),
+            (300, "502", MANY[:15]),
+            (400, "500", MANY[:1]),
+            (500, "overloaded", MANY[1:2]),
+            (600, "504", MANY[2:3]),
+            (700, "ok", MANY[3:4]),
+        ],
+        ["open host gateway", "close host gateway"],
+    ),
+    "what breaks the model is no outage": (
+        [(0, "ok", MANY), (300, "502", MANY[:15]), (400, "garbage", MANY[:1])],
+        ["open host gateway", "close host gateway"],
     ),
     "2 of 3 that turn": ([(0, "ok", MANY[:3]), (300, "502", MANY[:2])], []),
     "failing all along": ([(0, "502", MANY), (300, "502", MANY), (600, "502", MANY)], []),
@@ -314,7 +340,10 @@ def test_a_failure_counts_for_an_hour_at_the_most() -> None:
 ENDS = {
     "ok": (True, True, True),
     "degraded": (True, True, True),
-    "500": (True, True, True),
+    "500": (True, True, False),
+    "504": (True, True, False),
+    "overloaded": (True, True, False),
+    "garbage": (True, True, True),
     "502": (True, True, False),
     "loading": (True, True, True),
     "404": (True, True, True),
@@ -356,6 +385,18 @@ def test_the_healthy_rest_does_not_end_what_most_models_have_and_leaves_the_try_
     assert day.due_s() == due_s + 1 + 120
     assert day.lasting().model_ids == MANY[:15]
     assert words(day.try_at(due_s + 121, "ok", MANY[14])) == ["close host gateway"]
+
+
+def test_another_form_of_the_same_outage_lengthens_the_pause_and_hits_its_model() -> None:
+    day = Day()
+    day.see(0, "ok", *MANY)
+    day.see(300, "502", *MANY[:13])
+    day.try_at(372, "500", MANY[0])
+    assert day.due_s() == 372 + 120
+    day.try_at(492, "overloaded", MANY[20])
+    assert day.due_s() == 492 + 240
+    assert day.lasting().model_ids == (*MANY[:13], MANY[20])
+    assert "gateway on 14 of 21 models" in day.lasting().message
 
 
 def test_a_model_that_is_held_back_is_not_said_to_have_what_most_have() -> None:

@@ -111,7 +111,7 @@ class OwnSeries(Collector):
         # Without a sample until the first cycle has ended: 0 would be 1970.
         yield GaugeMetricFamily(
             "ai_model_exporter_last_cycle_timestamp_seconds",
-            "When every enabled model had last been probed once more.",
+            "When every enabled model had last had its turn once more.",
             value=self._last_cycle(),
         )
         yield GaugeMetricFamily(
