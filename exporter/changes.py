@@ -140,6 +140,11 @@ class RuntimeWatch:
         self._held: dict[str, list[Event]] = {}
         self._told: dict[str | None, str] = {}
 
+    @property
+    def holds(self) -> bool:
+        """True while there is something to decide."""
+        return bool(self._held)
+
     def add(self, event: Event) -> bool:
         """Hold back a `score_shifted` event that no new revision explains; False for others: tell them at once.
 

@@ -88,6 +88,7 @@ class Chronicle:
         baselines: Mapping[str, Mapping[str, Any]],
         stats: Mapping[str, Mapping[str, Any]],
         choices: Mapping[str, str | None],
+        incidents: Iterable[Incident],
         now: datetime,
     ) -> None:
         """Take up what a store remembers, after `plan` and after the board was primed; nothing of it is news."""
@@ -97,6 +98,7 @@ class Chronicle:
             if row.get("success_rate") is not None:
                 took_ms = row.get("avg_response_time_ms")
                 self._recent[model_id] = (row["success_rate"], None if took_ms is None else took_ms / 1000)
+        self._incidents.restore(incidents)
         self._fallback.restore(choices)
         for observation in self._board.current.values():
             self._fallback.update(self._candidate(observation), now)
@@ -230,7 +232,9 @@ class Chronicle:
         self._tell(event for event in events if not self._runtime.add(event))
 
     def _flush(self, now: datetime) -> None:
-        self._tell(self._runtime.flush(now, self._scored(), interval_s=self._interval_s))
+        # Who has scores is counted only when it matters: this runs at every probe.
+        if self._runtime.holds:
+            self._tell(self._runtime.flush(now, self._scored(), interval_s=self._interval_s))
 
     def _scored(self) -> dict[str, int]:
         scored: dict[str, int] = {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,7 +29,7 @@ from exporter.fallback import Fallback
 from exporter.gate import Gate, Skip
 from exporter.incidents import Incidents
 from exporter.metrics import BudgetReading, Metrics, Readings
-from exporter.models import EventKind, Observation, Secret
+from exporter.models import EventKind, Incident, Observation, Reason, Scope, Secret
 from exporter.prober import Monitor
 from exporter.providers import PROVIDERS, Connectivity, Provider, Wire
 from exporter.scheduler import Agent, Scheduler, Slots
@@ -179,6 +179,7 @@ class Service:
             baselines=remembered.baselines,
             stats=remembered.stats,
             choices=remembered.choices,
+            incidents=remembered.incidents,
             now=self.clock.now(),
         )
         self._plan()
@@ -409,6 +410,7 @@ class _Remembered:
     asked: Mapping[str, datetime]
     baselines: Mapping[str, Mapping[str, Any]]
     choices: Mapping[str, str | None]
+    incidents: Sequence[Incident]
 
 
 def _remember(store: Store) -> _Remembered:
@@ -421,7 +423,29 @@ def _remember(store: Store) -> _Remembered:
         baselines=store.load_baselines(),
         # Newest first: the oldest is written first and the newest stays.
         choices={switch["model_id"]: switch["after"] for switch in reversed(switches)},
+        incidents=_still_open(
+            store.get_events(kinds=[EventKind.INCIDENT_OPENED, EventKind.INCIDENT_CLOSED], limit=SWITCHES_READ)
+        ),
     )
+
+
+def _still_open(events: Sequence[Mapping[str, Any]]) -> list[Incident]:
+    """Return the incidents of these events, newest first, that no later one closed."""
+    newest: dict[str, Mapping[str, Any]] = {}
+    for event in events:
+        newest.setdefault(event["provider"], event)
+    return [
+        Incident(
+            provider=event["provider"],
+            scope=Scope(event["after"]["scope"]),
+            reason=Reason(event["after"]["reason"]),
+            opened_at=datetime.fromisoformat(event["after"]["opened_at"]),
+            model_ids=tuple(event["after"]["model_ids"]),
+            message=event["message"],
+        )
+        for event in newest.values()
+        if event["kind"] == EventKind.INCIDENT_OPENED
+    ]
 
 
 def _moment(text: str | None) -> datetime | None:
