@@ -75,7 +75,7 @@ class _Redact:
 
 def _printable(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Escape what could drive a terminal; the lines of a traceback stay lines."""
-    return {key: _map_text(value, _escape, keep_lines=key == "exception") for key, value in event.items()}
+    return {key: _map_text(value, _escape, keep_lines=key in ("exception", "traceback")) for key, value in event.items()}
 
 
 def _map_text(value: Any, change: Callable[[str], str], *, keep_lines: bool = False) -> Any:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
-from exporter.models import Model, Status, rfc3339
-from exporter.web.http import ApiError, Request, Response, json_response
-from exporter.web.rows import Row, failed_models, model_row, rounded, summary, top_models
+from exporter.models import DAY_S, Status, rfc3339
+from exporter.web import parameters
+from exporter.web.findings import open_incidents
+from exporter.web.http import Request, Response, json_response
+from exporter.web.rows import Row, accuracy, failed_models, rounded, summary, top_models
+from exporter.web.shown import all_rows, configured, enabled_rows, shape
 
 if TYPE_CHECKING:
     from exporter.web.backend import Backend
 
-_INTEGER: Final = re.compile(r"[0-9]{1,18}")
-_RFC3339: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?)(Z|[ +-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
-_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
-_HISTORY_LIMIT: Final = 100
-_HISTORY_MOST: Final = 1000
 _RECENT: Final = 10
+_ACCURACY_OVER: Final = timedelta(seconds=7 * DAY_S)
 
 
 async def scan(backend: Backend, request: Request) -> Response:
     """Probe every model now; with `wait=false` answer 202 at once. Scans at the same time are one scan."""
-    if _boolean(request, "wait", default=True):
+    if parameters.boolean(request, "wait", default=True):
         return json_response(await backend.monitor.scan_all_models())
     under_way = backend.monitor.scan_in_progress
     backend.monitor.start_scan()
@@ -35,36 +33,35 @@ async def scan(backend: Backend, request: Request) -> Response:
 
 async def models(backend: Backend, request: Request) -> Response:
     """List the configured models in their order; X-Total-Count tells how many match before limit and offset."""
-    status = _status(request)
-    limit = _integer(request, "limit", None, least=1)
-    offset = _integer(request, "offset", 0, least=0) or 0
+    status = parameters.member(request, "status", Status)
+    limit = parameters.integer(request, "limit", least=1)
+    offset = parameters.integer(request, "offset", least=0) or 0
     wanted = {name: request.query[name] for name in ("task", "category") if name in request.query}
     if status is not None:
         wanted["status"] = status
-    rows = [row for row in await _rows(backend) if all(row[name] == value for name, value in wanted.items())]
+    rows = [row for row in await all_rows(backend) if all(row[name] == value for name, value in wanted.items())]
     page = rows[offset:] if limit is None else rows[offset : offset + limit]
     return json_response(page, headers={"X-Total-Count": str(len(rows))})
 
 
 async def available(backend: Backend, request: Request) -> Response:
     """List the models that work now."""
-    rows = [row for row in await _rows(backend) if row["status"] == Status.AVAILABLE]
+    rows = [row for row in await all_rows(backend) if row["status"] == Status.AVAILABLE]
     return json_response({"total": len(rows), "models": rows})
 
 
 async def model(backend: Backend, request: Request) -> Response:
     """Show one model."""
-    configured = _configured(backend, request)
-    stats = await asyncio.to_thread(backend.store.get_model_stats, configured.model_id)
-    return json_response(model_row(configured, backend.board.get(configured.model_id), stats))
+    wanted = configured(backend, request)
+    counted = await asyncio.to_thread(backend.store.get_model_stats, wanted.model_id)
+    return json_response(shape(backend)(wanted, counted))
 
 
 async def history(backend: Backend, request: Request) -> Response:
     """Show one model's checks, newest first; `before` a row's id gives the next page."""
-    model_id = _configured(backend, request).model_id
-    limit = _integer(request, "limit", _HISTORY_LIMIT, least=1, most=_HISTORY_MOST) or _HISTORY_LIMIT
-    since, until = _moment(request, "since"), _moment(request, "until")
-    before = _integer(request, "before", None, least=1)
+    model_id = configured(backend, request).model_id
+    limit, before = parameters.page_limit(request), parameters.integer(request, "before", least=1)
+    since, until = parameters.moment(request, "since"), parameters.moment(request, "until")
     store = backend.store
 
     def read() -> tuple[int, list[Row]]:
@@ -76,36 +73,35 @@ async def history(backend: Backend, request: Request) -> Response:
 
 
 async def stats(backend: Backend, request: Request) -> Response:
-    """Show one model's statistics, its last checks, and the percent of checks that succeeded by window."""
-    configured = _configured(backend, request)
-    model_id, store = configured.model_id, backend.store
+    """Show one model's statistics, its last checks, the percent of checks that succeeded by window, its accuracy."""
+    wanted = configured(backend, request)
+    model_id, store, since = wanted.model_id, backend.store, backend.clock.now() - _ACCURACY_OVER
 
-    def read() -> tuple[Row | None, list[Row], dict[str, float | None]]:
-        return store.get_model_stats(model_id), store.get_model_history(model_id, _RECENT), store.uptime(model_id)
-
-    counted, recent, uptime = await asyncio.to_thread(read)
-    return json_response(
-        {
-            "model_info": model_row(configured, backend.board.get(model_id), counted),
-            "recent_checks": recent,
-            "uptime": {window: rounded(percent) for window, percent in uptime.items()},
+    def read() -> tuple[Row | None, Row]:
+        return store.get_model_stats(model_id), {
+            "recent_checks": store.get_model_history(model_id, _RECENT),
+            "uptime": {window: rounded(percent) for window, percent in store.uptime(model_id).items()},
+            "accuracy": accuracy(*store.accuracy(model_id, since)),
         }
-    )
+
+    counted, measured = await asyncio.to_thread(read)
+    return json_response({"model_info": shape(backend)(wanted, counted), **measured})
 
 
 async def stats_summary(backend: Backend, request: Request) -> Response:
     """Sum up the enabled models."""
-    return json_response({**summary(await _enabled_rows(backend)), "timestamp": _now(backend)})
+    return json_response({**summary(await enabled_rows(backend)), "timestamp": _now(backend)})
 
 
 async def dashboard(backend: Backend, request: Request) -> Response:
-    """Give what a dashboard shows: the summary, the best and the failed models, the agent."""
-    rows = await _enabled_rows(backend)
+    """Give what a dashboard shows: the summary, the best and the failed models, the incidents, the agent."""
+    rows = await enabled_rows(backend)
     return json_response(
         {
             "summary": summary(rows),
             "top_models": top_models(rows),
             "failed_models": failed_models(rows),
+            "incidents": open_incidents(backend),
             "agent_running": backend.agent.running,
             "total_models": len(rows),
             "simulated": backend.simulated,
@@ -115,7 +111,7 @@ async def dashboard(backend: Backend, request: Request) -> Response:
 
 
 async def agent_status(backend: Backend, request: Request) -> Response:
-    """Tell whether the agent runs, and when it scans."""
+    """Tell whether the agent runs, when it scans, and which incidents hold it back."""
     agent = backend.agent
     return json_response(
         {
@@ -123,6 +119,7 @@ async def agent_status(backend: Backend, request: Request) -> Response:
             "interval_minutes": _interval_minutes(backend),
             "last_scan": _optional_time(agent.last_scan),
             "next_scan": _optional_time(agent.next_scan),
+            "incidents": open_incidents(backend),
         }
     )
 
@@ -167,68 +164,6 @@ async def health(backend: Backend, request: Request) -> Response:
     )
 
 
-async def _rows(backend: Backend) -> list[Row]:
-    counted = await asyncio.to_thread(backend.store.all_stats)
-    board = backend.board
-    return [model_row(each, board.get(each.model_id), counted.get(each.model_id)) for each in backend.config.models]
-
-
-async def _enabled_rows(backend: Backend) -> list[Row]:
-    return [row for row in await _rows(backend) if row["enabled"]]
-
-
-def _configured(backend: Backend, request: Request) -> Model:
-    model_id = request.params["id"]
-    found = backend.config.model(model_id)
-    if found is None:
-        raise ApiError(404, "unknown_model", f"no model {model_id!r} is configured")
-    return found
-
-
-def _status(request: Request) -> str | None:
-    status = request.query.get("status")
-    if status is not None and status not in list(Status):
-        raise _bad_parameter("status", f"must be one of {', '.join(Status)}")
-    return status
-
-
-def _integer(request: Request, name: str, default: int | None, *, least: int, most: int | None = None) -> int | None:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    number = int(text) if _INTEGER.fullmatch(text) else None
-    if number is None or number < least or (most is not None and number > most):
-        raise _bad_parameter(name, f"must be an integer from {least}" + (f" to {most}" if most else " up"))
-    return number
-
-
-def _boolean(request: Request, name: str, *, default: bool) -> bool:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    if text.lower() not in _BOOLEANS:
-        raise _bad_parameter(name, "must be true or false")
-    return _BOOLEANS[text.lower()]
-
-
-def _moment(request: Request, name: str) -> datetime | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    parts = _RFC3339.fullmatch(text)
-    try:
-        if parts is None:
-            raise ValueError(name)
-        # A + that was not percent-encoded arrives as a space.
-        return datetime.fromisoformat(parts[1] + parts[2].replace(" ", "+").upper()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise _bad_parameter(name, "must be a time as RFC 3339 has it, such as 2025-12-08T03:13:29Z") from None
-
-
-def _bad_parameter(name: str, what: str) -> ApiError:
-    return ApiError(400, "bad_parameter", f"{name} {what}")
-
-
 def _interval_minutes(backend: Backend) -> float:
     minutes = round(backend.config.interval_s / 60, 2)
     return int(minutes) if minutes == int(minutes) else minutes
@@ -238,5 +173,5 @@ def _optional_time(moment: datetime | None) -> str | None:
     return None if moment is None else rfc3339(moment)
 
 
-def _now(backend: Backend) -> Any:
+def _now(backend: Backend) -> str:
     return rfc3339(backend.clock.now())

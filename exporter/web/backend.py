@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from exporter.board import Board
     from exporter.clock import Clock
     from exporter.config import Config
-    from exporter.metrics import Metrics
+    from exporter.fallback import Fallback
+    from exporter.gate import Gate
+    from exporter.incidents import Incidents
+    from exporter.metrics import BudgetReading, Metrics
     from exporter.prober import Monitor
     from exporter.scheduler import Agent
     from exporter.store import Store
@@ -49,6 +52,21 @@ class Backend(Protocol):
         ...
 
     @property
+    def fallback(self) -> Fallback:
+        """Which model to use in place of one that is down."""
+        ...
+
+    @property
+    def incidents(self) -> Incidents:
+        """The one cause behind many failures, by provider."""
+        ...
+
+    @property
+    def gate(self) -> Gate:
+        """The budget of each provider."""
+        ...
+
+    @property
     def clock(self) -> Clock:
         """The time."""
         ...
@@ -71,6 +89,14 @@ class Backend(Protocol):
     @property
     def alive(self) -> Mapping[str, bool]:
         """By part (`store`, `scheduler`), whether it still runs."""
+        ...
+
+    def read_budgets(self) -> Sequence[BudgetReading]:
+        """Return what each provider has cost this month, and what it will."""
+        ...
+
+    def effective_interval_s(self, model_id: str) -> float:
+        """Return the seconds between two requests for inference at the present pace. Raises KeyError if not enabled."""
         ...
 
     async def reload(self) -> None:

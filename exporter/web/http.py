@@ -42,14 +42,23 @@ class Response:
 
 
 class ApiError(Exception):
-    """An answer that is not what was asked for: `{"error": {"code", "message"}}` with an HTTP status."""
+    """An answer that is not what was asked for: `{"error": {"code", "message"}}`, and what `body` adds to it."""
 
-    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        body: Mapping[str, Any] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.headers = dict(headers or {})
+        self.body = dict(body or {})
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -60,7 +69,8 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
 
 def error_response(error: ApiError) -> Response:
     """Return the answer for an ApiError."""
-    return json_response({"error": {"code": error.code, "message": error.message}}, error.status, error.headers)
+    told = {"code": error.code, "message": error.message}
+    return json_response({**error.body, "error": told}, error.status, error.headers)
 
 
 def text_response(text: str, status: int = 200, content_type: str = "text/plain") -> Response:

@@ -72,7 +72,7 @@ def _errors(route: Route) -> list[str]:
         "400": bool(route.parameters) or route.takes_id or "POST" in route.methods,
         "401": not route.public,
         "403": route.acts,
-        "404": route.takes_id,
+        "404": route.takes_id or "wanted_model" in route.parameters,
         "503": 503 not in route.answers and not route.public,
     }
     return [status for status, holds in applies.items() if holds]

@@ -25,6 +25,8 @@ _LINKS: Final = (
     ("api/ai-models/models", "Models", "every model with its statistics"),
     ("api/ai-models/models/available", "Available models", "those that work now"),
     ("api/ai-models/stats/summary", "Summary", "success rates by category"),
+    ("api/ai-models/incidents", "Incidents", "the causes that hold for many models at once"),
+    ("api/ai-models/budget", "Budget", "what the month has cost and will"),
     ("api/ai-models/agent/status", "Agent", "whether it probes, and when next"),
     ("api/ai-models/health", "Health", "how the exporter itself is"),
     ("api/ai-models/openapi.json", "OpenAPI", "the description of this API"),

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from exporter.web import api, ops
+from exporter.web import api, findings, ops
 from exporter.web.http import ApiError, Request, Response, decode, json_response
 from exporter.web.openapi import document
 
@@ -60,7 +60,9 @@ async def openapi(backend: Backend, request: Request) -> Response:
 
 _METRICS: Final = "text/plain"
 _PAGE: Final = ("status", "task", "category", "limit", "offset")
-_WINDOW: Final = ("history_limit", "since", "until", "before")
+_WINDOW: Final = ("page_limit", "since", "until", "before")
+_CHANGES: Final = ("page_limit", "before", "since", "kinds")
+_WANTED: Final = ("wanted_task", "wanted_category", "wanted_model")
 _POST: Final = ("POST",)
 
 # Of two routes with an {id} that match one path, the first is meant.
@@ -77,7 +79,18 @@ ROUTES: Final = (
     Route(path=f"{API}/models/available", handler=api.available, answers={200: "Available"}),
     Route(path=f"{API}/models/{{id}}/history", handler=api.history, answers={200: "History"}, parameters=_WINDOW),
     Route(path=f"{API}/models/{{id}}/stats", handler=api.stats, answers={200: "Stats"}),
+    Route(
+        path=f"{API}/models/{{id}}/events", handler=findings.model_events, answers={200: "Events"}, parameters=_CHANGES
+    ),
     Route(path=f"{API}/models/{{id}}", handler=api.model, answers={200: "Model"}),
+    Route(
+        path=f"{API}/resolve",
+        handler=findings.resolve,
+        answers={200: "Resolution", 503: "NoneWorks"},
+        parameters=_WANTED,
+    ),
+    Route(path=f"{API}/incidents", handler=findings.incidents, answers={200: "Incidents"}),
+    Route(path=f"{API}/budget", handler=findings.budgets, answers={200: "Budgets"}),
     Route(path=f"{API}/stats/summary", handler=api.stats_summary, answers={200: "TimedSummary"}),
     Route(path=f"{API}/dashboard", handler=api.dashboard, answers={200: "Dashboard"}),
     Route(path=f"{API}/agent/status", handler=api.agent_status, answers={200: "AgentStatus"}),

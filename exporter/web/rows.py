@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
 
-from exporter.models import Model, Observation, Status, rfc3339
+from exporter.models import Incident, Model, Observation, Reason, Status, rfc3339
+
+if TYPE_CHECKING:
+    from exporter.fallback import Resolution
+    from exporter.metrics import BudgetReading
 
 Row = dict[str, Any]
 
@@ -13,8 +18,19 @@ _DOWN: Final = (Status.FAILED, Status.NOT_FOUND, Status.AUTH_REQUIRED)
 _TOP: Final = 5
 
 
-def model_row(model: Model, observation: Observation | None, stats: Mapping[str, Any] | None) -> Row:
-    """Return one model as `/models` lists it; rates are percent, null where nothing was measured."""
+def model_row(
+    model: Model,
+    observation: Observation | None,
+    stats: Mapping[str, Any] | None,
+    *,
+    fallback: str | None,
+    incident: Reason | None,
+    effective_interval_s: float | None,
+) -> Row:
+    """Return one model as `/models` lists it; rates are percent, null where nothing was measured.
+
+    `fallback` is the model in its place now, `incident` the reason of the one that holds for it.
+    """
     now = observation if model.enabled else None
     counted = stats or {}
     total = counted.get("total_checks") or 0
@@ -31,6 +47,11 @@ def model_row(model: Model, observation: Observation | None, stats: Mapping[str,
         "scope": str(now.scope) if now else None,
         "message": now.message if now else "",
         "success": now.success if now else None,
+        "counted": now.counts if now else None,
+        "incident": incident,
+        "fallback": fallback,
+        "canonical_id": now.canonical_id if now else None,
+        "effective_interval_s": rounded(effective_interval_s),
         "last_probe_at": rfc3339(now.checked_at) if now else None,
         "response_time_ms": rounded(now.response_time_ms) if now else None,
         "confidence": rounded(now.confidence, 4) if now else None,
@@ -73,8 +94,66 @@ def top_models(rows: Iterable[Row]) -> list[Row]:
 
 
 def failed_models(rows: Iterable[Row]) -> list[Row]:
-    """Return the models that are down now."""
-    return [row for row in rows if row["status"] in _DOWN]
+    """Return the models that are down now by their own doing: a missing token is not the failure of any of them."""
+    return [row for row in rows if row["status"] in _DOWN and row["counted"]]
+
+
+def accuracy(correct: int, judged: int) -> Row:
+    """Return how many of the judged answers were right; the ratio is null where none was judged."""
+    return {"correct": correct, "judged": judged, "ratio": rounded(correct / judged, 4) if judged else None}
+
+
+def resolution(found: Resolution) -> Row:
+    """Return which model to use now; `model_id` is null when none works."""
+    return {
+        "model_id": found.model_id,
+        "provider": found.provider,
+        "status": found.status,
+        "reason": found.reason,
+        "wanted": found.wanted,
+        "why": found.why,
+        "chain": found.chain,
+    }
+
+
+def open_incident(incident: Incident, next_try: datetime | None) -> Row:
+    """Return an incident that lasts, with the time of the next request that its provider may get."""
+    return {
+        "provider": incident.provider,
+        "scope": incident.scope,
+        "reason": incident.reason,
+        "opened_at": rfc3339(incident.opened_at),
+        "next_try": None if next_try is None else rfc3339(next_try),
+        "model_ids": incident.model_ids,
+        "message": incident.message,
+    }
+
+
+def closed_incident(event: Mapping[str, Any]) -> Row:
+    """Return an incident that is over from the event that told so."""
+    told = event["after"]
+    return {
+        **{name: told[name] for name in ("provider", "scope", "reason", "opened_at")},
+        "closed_at": event["at"],
+        "model_ids": told["model_ids"],
+        "message": event["message"],
+    }
+
+
+def budget(reading: BudgetReading, *, month: str, wished: float, models: Sequence[Row]) -> Row:
+    """Return what a provider costs in a month; `wished` is what the configured intervals alone would need in it."""
+    return {
+        "provider": reading.provider,
+        "month": month,
+        "requests": {
+            "limit": reading.requests_limit,
+            "used": reading.requests_used,
+            "projected": reading.requests_projected,
+            "projected_without_limit": round(wished),
+        },
+        "compute_seconds": {"limit": reading.compute_s_limit, "used": reading.compute_s_used},
+        "models": models,
+    }
 
 
 def rounded(value: float | None, digits: int = 2) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from exporter.models import Reason, Scope, Status
+from exporter.models import EventKind, Reason, Scope, Status
 
 Schema = dict[str, Any]
 
@@ -30,8 +30,10 @@ def _or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _parameter(name: str, description: str, schema: Schema, *, place: str = "query", required: bool = False) -> Schema:
-    return {"name": name, "in": place, "description": description, "required": required, "schema": schema}
+def _parameter(
+    name: str, description: str, schema: Schema, *, place: str = "query", required: bool = False, **more: Any
+) -> Schema:
+    return {"name": name, "in": place, "description": description, "required": required, "schema": schema, **more}
 
 
 _TEXT: Final[Schema] = {"type": "string"}
@@ -50,12 +52,29 @@ _SUMMARY: Final[Schema] = {
     "by_category": {"type": "object", "additionalProperties": _ref("Category")},
     "by_status": _object({str(status): _COUNT for status in Status}),
 }
+_INCIDENT: Final[Schema] = {
+    "provider": _TEXT,
+    "scope": _ref("Scope"),
+    "reason": _ref("Reason"),
+    "opened_at": _TIME,
+    "model_ids": _list(_TEXT),
+    "message": _TEXT,
+}
+_RESOLUTION: Final[Schema] = {
+    "status": _ref("Status"),
+    "reason": _or_null(_ref("Reason")),
+    "wanted": _or_null(_TEXT),
+    "why": _TEXT,
+    "chain": _list(_TEXT),
+}
+_ERROR: Final[Schema] = {"error": _object({"code": _TEXT, "message": _TEXT})}
 
 SCHEMAS: Final[dict[str, Schema]] = {
-    "Error": _object({"error": _object({"code": _TEXT, "message": _TEXT})}),
+    "Error": _object(_ERROR),
     "Status": {"type": "string", "enum": [str(status) for status in Status]},
     "Reason": {"type": "string", "enum": [str(reason) for reason in Reason]},
     "Scope": {"type": "string", "enum": [str(scope) for scope in Scope]},
+    "EventKind": {"type": "string", "enum": [str(kind) for kind in EventKind]},
     "Model": _object(
         {
             "model_id": _TEXT,
@@ -70,6 +89,11 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "scope": _or_null(_ref("Scope")),
             "message": _TEXT,
             "success": _or_null(_FLAG),
+            "counted": _or_null(_FLAG),
+            "incident": _or_null(_ref("Reason")),
+            "fallback": _or_null(_TEXT),
+            "canonical_id": _or_null(_TEXT),
+            "effective_interval_s": _or_null(_NUMBER),
             "last_probe_at": _or_null(_TIME),
             "response_time_ms": _or_null(_NUMBER),
             "confidence": _or_null(_RATIO),
@@ -100,6 +124,19 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "test_output": True,
             "confidence": _or_null(_RATIO),
             "checked_at": _TIME,
+            "counted": _FLAG,
+            "requests": _COUNT,
+            "cached": _FLAG,
+            "cold": _or_null(_FLAG),
+            "canary": _or_null(_TEXT),
+            "correct": _or_null(_FLAG),
+            "attempts": _list({"type": "object"}),
+            "timings": {"type": "object"},
+            "canonical_id": _or_null(_TEXT),
+            "hub_sha": _or_null(_TEXT),
+            "served_sha": _or_null(_TEXT),
+            "compute_type": _or_null(_TEXT),
+            "compute_time_s": _or_null(_NUMBER),
         },
         closed=False,
     ),
@@ -109,6 +146,50 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "model_info": _ref("Model"),
             "recent_checks": _list(_ref("Check")),
             "uptime": _object({window: _or_null(_PERCENT) for window in ("1h", "24h", "7d", "30d")}),
+            "accuracy": _object({"correct": _COUNT, "judged": _COUNT, "ratio": _or_null(_RATIO)}),
+        }
+    ),
+    "Event": _object(
+        {
+            "id": _POSITIVE,
+            "at": _TIME,
+            "kind": _ref("EventKind"),
+            "provider": _TEXT,
+            "model_id": _or_null(_TEXT),
+            "before": True,
+            "after": True,
+            "message": _TEXT,
+        }
+    ),
+    "Events": _object({"model_id": _TEXT, "events": _list(_ref("Event"))}),
+    "Resolution": _object({"model_id": _TEXT, "provider": _TEXT, **_RESOLUTION}),
+    "NoneWorks": _object({"model_id": {"type": "null"}, "provider": _or_null(_TEXT), **_RESOLUTION, **_ERROR}),
+    "Incident": _object({**_INCIDENT, "next_try": _or_null(_TIME)}),
+    "Incidents": _object(
+        {"incidents": _list(_ref("Incident")), "recent": _list(_object({**_INCIDENT, "closed_at": _TIME}))}
+    ),
+    "Budgets": _object(
+        {
+            "providers": _list(
+                _object(
+                    {
+                        "provider": _TEXT,
+                        "month": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"},
+                        "requests": _object(
+                            {
+                                "limit": _or_null(_COUNT),
+                                "used": _COUNT,
+                                "projected": _COUNT,
+                                "projected_without_limit": _COUNT,
+                            }
+                        ),
+                        "compute_seconds": _object({"limit": _or_null(_NUMBER), "used": _NUMBER}),
+                        "models": _list(
+                            _object({"model_id": _TEXT, "interval_s": _NUMBER, "effective_interval_s": _NUMBER})
+                        ),
+                    }
+                )
+            )
         }
     ),
     "Category": _object(
@@ -121,6 +202,7 @@ SCHEMAS: Final[dict[str, Schema]] = {
             "summary": _ref("Summary"),
             "top_models": _list(_ref("Model")),
             "failed_models": _list(_ref("Model")),
+            "incidents": _list(_ref("Incident")),
             "agent_running": _FLAG,
             "total_models": _COUNT,
             "simulated": _FLAG,
@@ -147,7 +229,13 @@ SCHEMAS: Final[dict[str, Schema]] = {
         closed=False,
     ),
     "AgentStatus": _object(
-        {"running": _FLAG, "interval_minutes": _NUMBER, "last_scan": _or_null(_TIME), "next_scan": _or_null(_TIME)}
+        {
+            "running": _FLAG,
+            "interval_minutes": _NUMBER,
+            "last_scan": _or_null(_TIME),
+            "next_scan": _or_null(_TIME),
+            "incidents": _list(_ref("Incident")),
+        }
     ),
     "AgentStart": _object({"status": _TEXT, "message": _TEXT, "interval_minutes": _NUMBER}),
     "Done": _object({"status": _TEXT, "message": _TEXT}),
@@ -178,10 +266,14 @@ PARAMETERS: Final[dict[str, Schema]] = {
     "category": _parameter("category", "Only models of this category", _TEXT),
     "limit": _parameter("limit", "At most so many; without it, all", _POSITIVE),
     "offset": _parameter("offset", "Skip so many", {**_COUNT, "default": 0}),
-    "history_limit": _parameter("limit", "At most so many checks", {**_POSITIVE, "maximum": 1000, "default": 100}),
-    "since": _parameter("since", "Checks at this time or later", _TIME),
-    "until": _parameter("until", "Checks at this time or earlier", _TIME),
-    "before": _parameter("before", "Checks older than the one with this id", _POSITIVE),
+    "page_limit": _parameter("limit", "At most so many", {**_POSITIVE, "maximum": 1000, "default": 100}),
+    "since": _parameter("since", "Only from this time on", _TIME),
+    "until": _parameter("until", "Only before this time", _TIME),
+    "before": _parameter("before", "Only what is older than the one with this id", _POSITIVE),
+    "kinds": _parameter("kinds", "Only events of these kinds", _list(_ref("EventKind")), style="form", explode=False),
+    "wanted_task": _parameter("task", "The best model of this task", _TEXT),
+    "wanted_category": _parameter("category", "The best model of this category", _TEXT),
+    "wanted_model": _parameter("model", "This model, or what is in its place", _TEXT),
     "model": _parameter("model", "A configured model's id", _TEXT, required=True),
     "debug": _parameter("debug", "true: show the whole exchange as text", _FLAG),
 }

@@ -20,7 +20,11 @@ from fastapi import FastAPI
 from yarl import URL
 
 from exporter.config import Config
+from exporter.fallback import Fallback
+from exporter.gate import Gate
+from exporter.incidents import Incidents
 from exporter.models import Model, Observation, Reason, Reply, Scope, Status, Timings, rfc3339
+from exporter.service import Service
 from exporter.store import StorageError
 from exporter.web.asgi import AsgiApp
 from exporter.web.server import make_app, setup_routes
@@ -54,7 +58,12 @@ def observed(model_id: str, status: Status, reason: Reason, **more: Any) -> Obse
 
 BOARD = {
     "ProsusAI/finbert": observed(
-        "ProsusAI/finbert", Status.AVAILABLE, Reason.OK, response_time_ms=123.4567, confidence=0.987654
+        "ProsusAI/finbert",
+        Status.AVAILABLE,
+        Reason.OK,
+        response_time_ms=123.4567,
+        confidence=0.987654,
+        canonical_id="ProsusAI/finbert",
     ),
     "gpt2": observed("gpt2", Status.DEGRADED, Reason.SLOW, response_time_ms=2500.0),
     "ElKulako/cryptobert": observed("ElKulako/cryptobert", Status.AUTH_REQUIRED, Reason.GATED, message="a token"),
@@ -101,9 +110,51 @@ def check_row(row_id: int, model_id: str, **more: Any) -> dict[str, Any]:
         "test_output": [{"label": "positive", "score": 0.9}],
         "confidence": 0.9,
         "checked_at": rfc3339(NOW - timedelta(minutes=100 - row_id)),
+        "counted": True,
+        "requests": 1,
+        "cached": False,
+        "cold": None,
+        "canary": "good news",
+        "correct": True,
         "attempts": [],
+        "timings": {},
+        "canonical_id": model_id,
+        "hub_sha": None,
+        "served_sha": None,
+        "compute_type": "cpu",
+        "compute_time_s": 0.016,
         **more,
     }
+
+
+def event_row(row_id: int, kind: str, model_id: str | None = None, **more: Any) -> dict[str, Any]:
+    return {
+        "id": row_id,
+        "at": rfc3339(NOW - timedelta(minutes=100 - row_id)),
+        "kind": kind,
+        "provider": "huggingface",
+        "model_id": model_id,
+        "before": None,
+        "after": None,
+        "message": "",
+        **more,
+    }
+
+
+ENDED = {
+    "provider": "huggingface",
+    "scope": "host",
+    "reason": "endpoint_gone",
+    "opened_at": rfc3339(NOW - timedelta(hours=2)),
+    "model_ids": ["ProsusAI/finbert", "gpt2"],
+}
+EVENTS = [
+    event_row(5, "labels_changed", "ProsusAI/finbert", before=["LABEL_0"], after=["positive"]),
+    event_row(4, "incident_closed", after=ENDED, message="huggingface: endpoint_gone, over at 03:00 UTC"),
+    event_row(3, "hub_sha_changed", "ProsusAI/finbert", before="old", after="new"),
+    event_row(2, "status_changed", HOSTILE, before="available", after="failed"),
+    event_row(1, "incident_opened", after=ENDED),
+]
 
 
 class FakeStore:
@@ -141,6 +192,17 @@ class FakeStore:
     def count_history(self, model_id: str, *, since: Any = None, until: Any = None) -> int:
         self._note("count_history", since=since, until=until)
         return len(self.rows.get(model_id, []))
+
+    def get_events(
+        self, model_id: str | None = None, limit: int = 100, *, before: Any = None, since: Any = None, kinds: Any = None
+    ) -> list[dict[str, Any]]:
+        self._note("get_events", limit=limit, before=before, since=since, kinds=kinds)
+        found = [event for event in EVENTS if model_id in (None, event["model_id"])]
+        return [event for event in found if kinds is None or event["kind"] in kinds][:limit]
+
+    def accuracy(self, model_id: str, since: Any = None) -> tuple[int, int]:
+        self._note("accuracy", since=since)
+        return {"ProsusAI/finbert": (2, 3)}.get(model_id, (0, 0))
 
     def uptime(self, model_id: str) -> dict[str, float | None]:
         self._note("uptime")
@@ -234,6 +296,9 @@ class FakeBackend:
     monitor: FakeMonitor = field(default_factory=FakeMonitor)
     agent: FakeAgent = field(default_factory=FakeAgent)
     metrics: FakeMetrics = field(default_factory=FakeMetrics)
+    fallback: Fallback = field(default_factory=Fallback)
+    incidents: Incidents = field(default_factory=Incidents)
+    gate: Gate = field(init=False)
     clock: FakeClock = field(default_factory=FakeClock)
     simulated: bool = False
     version: str = "1.2.3"
@@ -241,6 +306,18 @@ class FakeBackend:
     alive: dict[str, bool] = field(default_factory=lambda: {"store": True, "scheduler": True})
     reload_error: Exception | None = None
     reloads: int = 0
+    read_budgets = Service.read_budgets
+    effective_interval_s = Service.effective_interval_s
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.incidents)
+        self.use(self.config)
+
+    def use(self, config: Config) -> None:
+        self.config = config
+        self.gate.plan(config)
+        self.incidents.plan({"huggingface": {model.model_id for model in config.active}})
+        self.fallback.plan(config.active)
 
     async def reload(self) -> None:
         self.reloads += 1

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from exporter.models import Status
+from exporter.models import Reason, Scope, Status
 from exporter.web.routes import ROUTES
 
 API = "/api/ai-models"
@@ -24,6 +24,10 @@ SUCCESS_RATE = 66.67
         ("GET", f"{API}/models/available"),
         ("GET", f"{API}/models/{{id}}/history"),
         ("GET", f"{API}/models/{{id}}/stats"),
+        ("GET", f"{API}/models/{{id}}/events"),
+        ("GET", f"{API}/resolve"),
+        ("GET", f"{API}/incidents"),
+        ("GET", f"{API}/budget"),
         ("GET", f"{API}/stats/summary"),
         ("GET", f"{API}/dashboard"),
         ("GET", f"{API}/agent/status"),
@@ -73,6 +77,11 @@ async def test_a_row_tells_the_configuration_the_present_state_and_the_statistic
         "scope": "model",
         "message": "",
         "success": True,
+        "counted": True,
+        "incident": None,
+        "fallback": None,
+        "canonical_id": "ProsusAI/finbert",
+        "effective_interval_s": 300.0,
         "last_probe_at": "2025-12-08T03:13:29.000Z",
         "response_time_ms": 123.46,
         "confidence": 0.9877,
@@ -95,6 +104,7 @@ async def test_a_model_before_its_first_probe_is_unknown_and_has_no_rate(own: An
 async def test_a_disabled_model_shows_no_old_state(own: Any) -> None:
     row = {row["model_id"]: row for row in (await own(f"{API}/models")).json()}["off/model"]
     assert (row["enabled"], row["status"]) == (False, "unknown")
+    assert (row["counted"], row["canonical_id"], row["effective_interval_s"]) == (None, None, None)
 
 
 async def test_a_number_that_is_not_finite_is_null(own: Any, hostile: str) -> None:
@@ -149,6 +159,12 @@ async def test_models_are_filtered_and_paged(own: Any, hostile: str, query: str,
         ("/models/gpt2/history?until=2025-13-08T03:13:29Z", "until"),
         ("/models/gpt2/history?until=0001-01-01T00:00:00%2B23:59", "until"),
         ("/models/gpt2/history?until=9999-12-31T23:59:59-23:59", "until"),
+        ("/models/gpt2/events?limit=1001", "limit"),
+        ("/models/gpt2/events?before=0", "before"),
+        ("/models/gpt2/events?since=yesterday", "since"),
+        ("/models/gpt2/events?kinds=", "kinds"),
+        ("/models/gpt2/events?kinds=renamed,nothing", "kinds"),
+        ("/models/gpt2/events?kinds=renamed,", "kinds"),
         ("/scan?wait=perhaps", "wait"),
     ],
 )
@@ -182,7 +198,7 @@ async def test_a_model_is_found_under_every_form_of_its_id(ask: Any, hostile: st
     assert answer.json()["model_id"] == model_id
 
 
-@pytest.mark.parametrize("view", ["history", "history/", "stats"])
+@pytest.mark.parametrize("view", ["history", "history/", "stats", "events"])
 @pytest.mark.parametrize("safe", ["/", ""], ids=["slash raw", "slash encoded"])
 @pytest.mark.parametrize("name", ["ProsusAI/finbert", "gpt2", "hostile"])
 async def test_the_views_of_a_model_are_found_under_every_form_of_its_id(
@@ -199,19 +215,27 @@ async def test_the_views_of_a_model_are_found_under_every_form_of_its_id(
         ("a/history", "a%2Fhistory"),
         ("a/stats", "a/stats/history"),
         ("a", "a/history"),
+        ("a/history", "a/history/events"),
         ("available", "available/stats"),
     ],
-    ids=["an id that ends like a view", "a view of such an id", "the view itself", "an id like an exact path"],
+    ids=[
+        "an id that ends like a view",
+        "a view of such an id",
+        "the view itself",
+        "its events",
+        "an id like an exact path",
+    ],
 )
 async def test_an_id_that_looks_like_a_path_is_reached(own: Any, backend: Any, model_id: str, path: str) -> None:
     ids = ("a", "a/history", "a/stats", "available")
     model = backend.config.models[0]
-    backend.config = type(backend.config)(models=tuple(type(model)(model_id=i, task="t", category="c") for i in ids))
+    models = tuple(type(model)(model_id=i, task="t", category="c") for i in ids)
+    backend.use(type(backend.config)(models=models))
     answer = (await own(f"{API}/models/{path}")).json()
     assert (answer.get("model_id") or answer["model_info"]["model_id"]) == model_id
 
 
-@pytest.mark.parametrize("view", ["", "/history", "/stats"])
+@pytest.mark.parametrize("view", ["", "/history", "/stats", "/events"])
 @pytest.mark.parametrize("model_id", ["left/ghost", "nobody", "%00", "a//b", "GPT2", ".."])
 async def test_a_model_that_is_not_configured_is_not_found(own: Any, model_id: str, view: str) -> None:
     answer = await own(f"{API}/models/{model_id}{view}")
@@ -260,6 +284,13 @@ async def test_stats_show_the_model_its_last_checks_and_its_uptime(ask: Any) -> 
     assert answer["model_info"]["success_rate"] == SUCCESS_RATE
     assert [row["id"] for row in answer["recent_checks"]] == list(range(20, 10, -1))
     assert answer["uptime"] == {"1h": None, "24h": SUCCESS_RATE, "7d": 100.0, "30d": 0.0}
+    assert answer["accuracy"] == {"correct": 2, "judged": 3, "ratio": 0.6667}
+
+
+async def test_accuracy_is_that_of_a_week_and_has_no_ratio_where_nothing_was_judged(own: Any, backend: Any) -> None:
+    assert (await own(f"{API}/models/gpt2/stats")).json()["accuracy"] == {"correct": 0, "judged": 0, "ratio": None}
+    week_ago = datetime(2025, 12, 1, 3, 13, 29, tzinfo=UTC)
+    assert ("accuracy", {"since": week_ago}) in backend.store.asked
 
 
 async def test_the_summary_averages_what_was_measured(ask: Any, hostile: str) -> None:
@@ -313,6 +344,17 @@ async def test_the_dashboard_shows_the_best_and_those_that_are_down(ask: Any, ho
     assert answer["timestamp"] == "2025-12-08T03:13:29.000Z"
 
 
+async def test_a_failure_that_is_not_the_models_own_is_not_shown_as_one(
+    own: Any, backend: Any, observation: Any, hostile: str
+) -> None:
+    cryptobert = backend.board.current["ElKulako/cryptobert"]
+    backend.board.current["ElKulako/cryptobert"] = observation(
+        cryptobert.model_id, Status.AUTH_REQUIRED, Reason.AUTH, scope=Scope.ACCOUNT, counts=False
+    )
+    answer = (await own(f"{API}/dashboard")).json()
+    assert [row["model_id"] for row in answer["failed_models"]] == [hostile]
+
+
 @pytest.mark.parametrize("path", ["/models", "/models/available", "/stats/summary", "/dashboard"])
 async def test_the_store_is_read_once_a_request(own: Any, backend: Any, path: str) -> None:
     await own(f"{API}{path}")
@@ -341,6 +383,7 @@ async def test_the_agent_tells_its_state(ask: Any) -> None:
         "interval_minutes": 5,
         "last_scan": "2025-12-08T03:13:29.000Z",
         "next_scan": "2025-12-08T03:18:29.000Z",
+        "incidents": [],
     }
 
 
@@ -361,12 +404,13 @@ async def test_the_agent_is_stopped_and_started_any_number_of_times(ask: Any, ba
 
 async def test_an_agent_that_never_ran_has_no_times(own: Any, backend: Any) -> None:
     backend.agent.last_scan = backend.agent.next_scan = None
-    backend.config = type(backend.config)(models=(), interval_s=90.0)
+    backend.use(type(backend.config)(models=(), interval_s=90.0))
     assert (await own(f"{API}/agent/status")).json() == {
         "running": True,
         "interval_minutes": 1.5,
         "last_scan": None,
         "next_scan": None,
+        "incidents": [],
     }
 
 

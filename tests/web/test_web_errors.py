@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+import structlog
 
 from exporter.web.dispatch import dispatch
 from exporter.web.http import Request
@@ -82,7 +83,17 @@ async def test_head_answers_what_get_answers_without_the_body(ask: Any, path: st
 
 
 @pytest.mark.parametrize(
-    "path", ["/models", "/models/available", "/models/gpt2", "/models/gpt2/history", "/models/gpt2/stats", "/dashboard"]
+    "path",
+    [
+        "/models",
+        "/models/available",
+        "/models/gpt2",
+        "/models/gpt2/history",
+        "/models/gpt2/stats",
+        "/dashboard",
+        "/models/gpt2/events",
+        "/incidents",
+    ],
 )
 async def test_a_database_that_does_not_answer_is_a_503_without_its_path(
     ask: Any, backend: Any, logged: list[Any], path: str
@@ -94,10 +105,13 @@ async def test_a_database_that_does_not_answer_is_a_503_without_its_path(
     assert [(event["event"], event["log_level"]) for event in logged] == [("storage_unavailable", "warning")]
 
 
-async def test_metrics_and_health_do_not_need_the_database(own: Any, backend: Any) -> None:
+@pytest.mark.parametrize(
+    "path", ["/metrics", f"{API}/health", f"{API}/resolve?model=gpt2", f"{API}/budget", f"{API}/agent/status"]
+)
+async def test_what_is_told_from_memory_does_not_need_the_database(own: Any, backend: Any, path: str) -> None:
     backend.store.broken = True
-    assert (await own("/metrics")).status == 200
-    assert (await own(f"{API}/health")).status == 200
+    assert (await own(path)).status == 200
+    assert backend.store.asked == []
 
 
 async def test_a_bug_is_logged_and_answered_without_a_trace(ask: Any, backend: Any, logged: list[Any]) -> None:
@@ -106,7 +120,24 @@ async def test_a_bug_is_logged_and_answered_without_a_trace(ask: Any, backend: A
     assert (answer.status, answer.code) == (500, "internal")
     assert b"inside" not in answer.body
     assert b"Traceback" not in answer.body
-    assert [(event["event"], event["path"]) for event in logged] == [("request_failed", "/probe")]
+    (event,) = logged
+    assert (event["event"], event["log_level"], event["path"]) == ("request_failed", "error", "/probe")
+    assert event["traceback"].endswith("RuntimeError: the secret inside\n")
+
+
+async def test_a_bug_is_logged_without_the_local_variables_of_its_traceback(
+    own: Any, backend: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def check(model_id: str, trace: Any = None) -> None:
+        token = "hf_" + "x" * 20
+        raise RuntimeError(len(token))
+
+    structlog.reset_defaults()
+    monkeypatch.setattr(backend.monitor, "check", check)
+    assert (await own("/probe?model=gpt2")).status == 500
+    shown = capsys.readouterr().out
+    assert "RuntimeError" in shown
+    assert "hf_xxx" not in shown
 
 
 async def test_a_cancelled_request_is_not_taken_for_a_bug(backend: Any, logged: list[Any]) -> None:

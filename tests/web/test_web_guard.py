@@ -104,7 +104,13 @@ def test_with_credentials_anybody_acts_but_a_page_of_another_site() -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.path)
 async def test_from_elsewhere_everything_is_read_and_nothing_is_done(backend: Any, route: Any) -> None:
     path = route.path.replace("{id}", "gpt2")
-    request = Request(method=route.methods[0], path=path, remote="10.0.0.1", headers={"host": "exporter.example"})
+    request = Request(
+        method=route.methods[0],
+        path=path,
+        query_string="model=gpt2",
+        remote="10.0.0.1",
+        headers={"host": "exporter.example"},
+    )
     response = await dispatch(backend, WebConfig(), request)
     assert response.status == (403 if route.acts else 200)
     assert (backend.monitor.scans, backend.reloads, backend.agent.running) == (0, 0, True)

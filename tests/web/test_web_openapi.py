@@ -81,6 +81,13 @@ EXAMPLES = [
     ("GET", f"{API}/models/{{id}}", "", 200),
     ("GET", f"{API}/models/{{id}}/history", "", 200),
     ("GET", f"{API}/models/{{id}}/stats", "", 200),
+    ("GET", f"{API}/models/{{id}}/events", "", 200),
+    ("GET", f"{API}/resolve", "?model=gpt2", 200),
+    ("GET", f"{API}/resolve", "?category=news", 503),
+    ("GET", f"{API}/resolve", "", 400),
+    ("GET", f"{API}/resolve", "?model=nobody", 404),
+    ("GET", f"{API}/incidents", "", 200),
+    ("GET", f"{API}/budget", "", 200),
     ("GET", f"{API}/stats/summary", "", 200),
     ("GET", f"{API}/dashboard", "", 200),
     ("GET", f"{API}/agent/status", "", 200),
@@ -103,6 +110,7 @@ async def test_a_real_answer_is_as_described(
     model_id = quote(hostile if name == "hostile" else name, safe="")
     answer = await own(path.replace("{id}", model_id) + query, method)
     assert answer.status == http_status
+    assert answer.json()
     schema = {**described(path, method, http_status), "components": DOCUMENT["components"]}
     Draft202012Validator(schema, format_checker=FormatChecker()).validate(answer.json())
 
