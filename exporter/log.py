@@ -18,6 +18,7 @@ LEVELS: Final[Mapping[str, int]] = {
     "error": logging.ERROR,
 }
 FORMATS: Final = ("json", "console")
+TRACEBACKS: Final = ("exception", "traceback")
 
 
 def configure(
@@ -75,7 +76,7 @@ class _Redact:
 
 def _printable(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Escape what could drive a terminal; the lines of a traceback stay lines."""
-    return {key: _map_text(value, _escape, keep_lines=key in ("exception", "traceback")) for key, value in event.items()}
+    return {key: _map_text(value, _escape, keep_lines=key in TRACEBACKS) for key, value in event.items()}
 
 
 def _map_text(value: Any, change: Callable[[str], str], *, keep_lines: bool = False) -> Any:

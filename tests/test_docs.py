@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 from collections import defaultdict
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +23,23 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 import exporter
 from exporter import cli, config
+from exporter.budget import Budget
 from exporter.classify import FAULTS, RULES
+from exporter.config.meaning import LABELLED
 from exporter.demo import ALIASES, DEMO_SCENARIOS
+from exporter.gate import Skip
+from exporter.incidents import OUTAGE, SHARED, WHOSE
 from exporter.library import Embedded, Library, LibraryAgent, LibraryDatabase, LibraryMonitor
-from exporter.metrics import Metrics, Readings
-from exporter.models import Reason, Scope, Status, Timings, Verdict
+from exporter.metrics import BudgetReading, Metrics, Readings
+from exporter.metrics.series import CHANGES
+from exporter.models import CheckName, EventKind, Incident, Reason, Scope, Status, Timings, Verdict
 from exporter.providers import Wire
 from exporter.service import REVISION_VARIABLE
 from exporter.store import Store
 from exporter.store.errors import HINTS
 from exporter.store.writer import OPERATIONS
+from exporter.tasks import TASKS
+from exporter.tasks.sentiment import POLARITY
 from exporter.web.routes import ROUTES, Route
 from exporter.web.schemas import PARAMETERS, SCHEMAS
 from exporter.web.webconfig import load_web_config
@@ -41,7 +49,16 @@ from tests.markdown import ROOT, Block, blocks, code, codes, files, headings, li
 SOURCES = sorted(path for path in (ROOT / "exporter").rglob("*.py") if "demo" not in path.parts)
 SUCCESSES = {Reason.OK, Reason.WRONG_ANSWER, Reason.SLOW}
 PHASES = Timings(dns_s=0.1, connect_s=0.1, tls_s=0.1, first_byte_s=0.1, transfer_s=0.1, total_s=0.5)
-OBSERVATION = make.observation("m", confidence=0.5, http_status=200, timings=PHASES)
+OBSERVATION = make.observation("m", confidence=0.5, http_status=200, timings=PHASES, cold=False)
+INCIDENT = Incident(provider="huggingface", scope=Scope.HOST, reason=Reason.ENDPOINT_GONE, opened_at=make.NOW)
+BUDGET = BudgetReading(
+    provider="huggingface",
+    requests_limit=1,
+    requests_used=1,
+    requests_projected=1,
+    compute_s_limit=1,
+    compute_s_used=1,
+)
 
 Shown = dict[str, tuple[str, frozenset[str]]]
 
@@ -60,7 +77,7 @@ def exposed(body: bytes) -> Shown:
 
 
 def everything_exposed() -> Shown:
-    metrics = Metrics(version="1", revision="2", simulated=False)
+    metrics = Metrics(version="1", revision="2", simulated=False, skip_reasons=Skip)
     metrics.set_models([make.model("m")])
     metrics.watch(
         Readings(
@@ -69,6 +86,10 @@ def everything_exposed() -> Shown:
             queue_rows=lambda: 0,
             rows_dropped=lambda: 0,
             store_errors=lambda: dict.fromkeys(OPERATIONS, 0),
+            incidents=lambda: [INCIDENT],
+            fallbacks=lambda: {"m": "other"},
+            budgets=lambda: [BUDGET],
+            effective_interval_s=lambda model_id: 300.0,
         )
     )
     metrics.reloaded(at=make.NOW)
@@ -88,7 +109,9 @@ def documented(text: str) -> Shown:
 
 def test_every_metric_is_documented_with_its_type_and_labels() -> None:
     text = page("docs/metrics.md")
-    told = documented(section(text, "Models")) | documented(section(text, "Exporter"))
+    told: Shown = {}
+    for heading in ("Models", "Providers", "Exporter"):
+        told |= documented(section(text, heading))
     real = everything_exposed()
     of_the_process = {name for name in told if name.startswith("process_")}  # only on Linux are they all there
     assert {name: told[name] for name in told if name in real or name not in of_the_process} == real
@@ -103,26 +126,23 @@ def test_every_operation_that_errors_are_counted_by_is_documented() -> None:
     assert codes(row["Meaning"]) == list(OPERATIONS)
 
 
-def test_the_queries_name_metrics_and_reasons_that_exist() -> None:
+def test_every_reason_to_skip_a_slot_is_documented() -> None:
+    (row,) = (row for row in rows(page("docs/metrics.md"), "Metric") if "probes_skipped_total" in row["Metric"])
+    assert codes(row["Meaning"]) == list(Skip)
+
+
+VALUES: dict[str, set[str]] = {"reason": set(Reason), "check": set(CheckName), "kind": set(CHANGES)}
+
+
+def test_the_queries_name_metrics_and_values_that_exist() -> None:
     queries = blocks("promql")
     real = everything_exposed()
     for query in queries:
         for name in re.findall(r"\bai_model_\w+", query.text):
             assert name in real or re.sub(r"_(bucket|sum|count)$", "", name) in real, query.place
-        for pattern in re.findall(r'reason=~"([^"]*)"', query.text):
-            assert set(pattern.split("|")) <= set(Reason), query.place
+        for label, pattern in re.findall(r'(\w+)=~?"([^"]*)"', query.text):
+            assert set(pattern.split("|")) <= VALUES[label], query.place
     assert queries
-
-
-def test_the_query_for_availability_forgets_no_reason() -> None:
-    query = next(query.text for query in blocks("promql") if query.text.startswith("1 -"))
-    counted, uncounted = (set(pattern.split("|")) for pattern in re.findall(r'reason=~"([^"]*)"', query))
-    verdicts = [(rule.reason, rule.scope, rule.status) for rule in RULES]
-    verdicts += [(reason, scope, status) for status, reason, scope in FAULTS.values()]
-    really = {why for why, scope, now in verdicts if Verdict(status=now, reason=why, scope=scope).counts}
-    assert counted == really | {Reason.BAD_OUTPUT}
-    assert counted | uncounted | SUCCESSES == set(Reason)
-    assert not counted & uncounted
 
 
 @servers.prometheus_needed
@@ -282,6 +302,10 @@ def test_every_event_of_the_log_is_documented_with_its_level() -> None:
     assert told == real
 
 
+def test_every_kind_of_event_is_documented() -> None:
+    assert [code(row["Kind"]) for row in rows(page("docs/truth.md"), "Kind")] == list(EventKind)
+
+
 def test_every_name_of_the_library_is_documented_and_exists() -> None:
     library = Library()
     objects = {
@@ -318,6 +342,7 @@ def test_every_reason_is_documented_with_the_scopes_that_it_can_have() -> None:
     scopes: dict[str, set[str]] = {reason: {Scope.MODEL} for reason in (*SUCCESSES, Reason.BAD_OUTPUT)}
     for reason, scope in [(rule.reason, rule.scope) for rule in RULES] + [fault[1:] for fault in FAULTS.values()]:
         scopes.setdefault(reason, set()).add(scope)
+    scopes[Reason.BACKOFF] |= set(WHOSE)  # that of the incident
     table = rows(page("docs/statuses.md"), "Reason")
     assert [code(row["Reason"]) for row in table] == list(Reason)
     assert {code(row["Reason"]): set(row["Scope"].split(" or ")) for row in table} == scopes
@@ -341,6 +366,68 @@ def test_the_table_of_faults_is_the_one_that_judges() -> None:
         for row in rows(page("docs/statuses.md"), "Fault")
     }
     assert told == FAULTS
+
+
+# --- truth, incidents, budget --------------------------------------------------------------------------------------
+
+
+def test_every_golden_input_is_documented_with_its_known_answer() -> None:
+    told = {
+        code(row["Golden"]): (code(row["Task"]), row["Input"], row["Known answer"])
+        for row in rows(page("docs/truth.md"), "Golden")
+    }
+    real = {
+        canary.name: (task.name, canary.input, " or ".join(canary.expect))
+        for task in TASKS.values()
+        for canary in task.canaries
+    }
+    for name in [canary.name for canary in TASKS["summarization"].canaries]:  # a paragraph is too long for a table
+        real[name] = (real[name][0], told[name][1], real[name][2])
+    assert told == real
+
+
+def test_every_check_is_documented_with_its_tasks() -> None:
+    told = {}
+    for row in rows(page("docs/truth.md"), "Check"):
+        told[code(row["Check"])] = set(TASKS) if row["Tasks"] == "all" else set(codes(row["Tasks"]))
+    real = {name: {task.name for task in TASKS.values() if name in task.checks} for name in CheckName}
+    real[CheckName.EXPECTATION] &= set(LABELLED)  # the configuration takes it for no other
+    assert told == real
+
+
+def test_every_label_of_known_meaning_is_documented() -> None:
+    told = {
+        label: code(row["Polarity"])
+        for row in rows(page("docs/truth.md"), "Polarity")
+        for label in codes(row["Labels"])
+    }
+    assert told == POLARITY
+
+
+def test_what_many_models_fall_into_together_is_documented() -> None:
+    text = section(page("docs/incidents.md"), "What opens one")
+    (row,) = (row for row in rows(text, "Scope") if "family" in row["What is seen"])
+    assert set(codes(row["What is seen"])) - {"model"} == set(SHARED)
+    family = re.search(r"so (.*?)\s+are of one\s+family", text, re.DOTALL)
+    assert family is not None
+    assert set(codes(family[1])) == set(OUTAGE)
+
+
+def test_the_arithmetic_of_the_budget_is_right() -> None:
+    month = datetime(2026, 11, 1, tzinfo=UTC)
+    table = rows(page("docs/budget.md"), "Models asked")
+    for row in table:
+        budget = Budget(requests_per_month=30_000)
+        budget.plan({str(number): 300.0 for number in range(int(row["Models asked"]))})
+        every_s = budget.effective_interval_s("0", month)
+        factor = f"{every_s / 300:.1f} times as long" if every_s > 300 else "as wished"
+        assert row == {
+            "Models asked": row["Models asked"],
+            "At 5 minutes, in 30 days": f"{budget.projected_free(month):,.0f}",
+            "With 30,000 a month": factor,
+            "Each is asked every": f"{every_s / 60:.0f} min",
+        }
+    assert table
 
 
 # --- database, demo ------------------------------------------------------------------------------------------------
