@@ -15,6 +15,7 @@ run: $(VENV)/run.stamp ## set everything up and run the daemon on http://127.0.0
 test: servers check ## set everything up and pass every test
 
 check: lint ## ruff, mypy, import-linter, pytest and coverage
+	rm -f .coverage.*
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/dev.stamp

@@ -141,9 +141,9 @@ class RuntimeWatch:
         self._told: dict[str | None, str] = {}
 
     @property
-    def holds(self) -> bool:
-        """True while there is something to decide."""
-        return bool(self._held)
+    def held(self) -> frozenset[str]:
+        """The models whose shifts are held back."""
+        return frozenset(str(event.model_id) for held in self._held.values() for event in held)
 
     def add(self, event: Event) -> bool:
         """Hold back a `score_shifted` event that no new revision explains; False for others: tell them at once.

@@ -21,8 +21,9 @@ from exporter.store import Store
 
 # Weight of the newest result in what counts as recent when fallbacks are ranked.
 RECENT: Final = 0.1
-# What a connectivity check can explain.
-UNREACHED: Final = frozenset({Reason.NETWORK, Reason.TIMEOUT, Reason.TLS})
+# What a connectivity check can explain: the host's network or our own.
+_UNREACHED: Final = frozenset({Reason.NETWORK, Reason.TIMEOUT, Reason.TLS})
+_NETWORK: Final = frozenset({Scope.HOST, Scope.CLIENT})
 
 # A result that is read anew was measured once: it is neither paid for, nor judged, nor timed a second time.
 _NOT_MEASURED_AGAIN: Final[Mapping[str, Any]] = {
@@ -40,7 +41,10 @@ Reachable = Callable[[], Awaitable[bool | None]]
 
 
 class Chronicle:
-    """Takes observations and tells what they mean; `on_recovered` is called with the models that may be asked again."""
+    """Takes observations and tells what they mean.
+
+    `on_recovered` is called with the models that may be asked again; `interval_s(model_id)` is how often one is asked.
+    """
 
     def __init__(
         self,
@@ -52,6 +56,7 @@ class Chronicle:
         fallback: Fallback,
         reachable: Reachable,
         on_recovered: Callable[[Iterable[str]], None],
+        interval_s: Callable[[str], float],
     ) -> None:
         self._store = store
         self._board = board
@@ -64,22 +69,21 @@ class Chronicle:
         self._baselines: dict[str, Baseline] = {}
         self._recent: dict[str, tuple[float, float | None]] = {}  # percent of success, seconds
         self._models: dict[str, Model] = {}
-        self._interval_s = 0.0
+        self._interval_s = interval_s
         self._log = structlog.get_logger("exporter.chronicle")
 
-    def plan(self, config: Config) -> None:
-        """Take a configuration; what is known of the models that stay is kept."""
+    def plan(self, config: Config, now: datetime) -> None:
+        """Take a configuration; what is known of the models that stay is kept. What is paused may be tried at once."""
         self._models = {model.model_id: model for model in config.active}
-        self._interval_s = max((model.interval_s for model in config.active), default=0.0)
         before = self._incidents.open()
         self._incidents.plan(
             {name: {model.model_id for model in config.active if model.provider == name} for name in config.providers}
         )
         for incident in before:
             if self._incidents.of(incident.provider) is None:
-                self._log.info(
-                    "incident_closed", provider=incident.provider, message="its models left the configuration"
-                )
+                gone = f"{incident.message}; its models left the configuration"
+                self._note_incident(replace(incident, closed_at=now, message=gone), now)
+        self._incidents.retry()
         self._fallback.plan(config.active)
 
     def restore(
@@ -98,6 +102,10 @@ class Chronicle:
             if row.get("success_rate") is not None:
                 took_ms = row.get("avg_response_time_ms")
                 self._recent[model_id] = (row["success_rate"], None if took_ms is None else took_ms / 1000)
+        for observation in self._board.current.values():
+            # Who was well counts as well: else nobody could fall ill together right after a restart.
+            if observation.success:
+                self._incidents.observe(observation, now)
         self._incidents.restore(incidents)
         self._fallback.restore(choices)
         for observation in self._board.current.values():
@@ -107,7 +115,7 @@ class Chronicle:
         """Keep and show a finished probe, and tell all that follows from it; return it as it was kept."""
         now = observation.checked_at
         reachable = None
-        if observation.reason in UNREACHED and observation.scope is not Scope.MODEL:
+        if observation.reason in _UNREACHED and observation.scope is not Scope.MODEL:
             reachable = await self._reachable()
         transitions = self._incidents.observe(observation, now, reachable=reachable)
         seen = self._within_incident(observation)
@@ -185,10 +193,16 @@ class Chronicle:
         self._tell(self._runtime.drain(self._scored()))
 
     def _within_incident(self, observation: Observation) -> Observation:
-        """Read a failure that the provider's incident explains as unknown: it says nothing of the model."""
+        """Read a failure that the provider's incident explains as unknown: it says nothing of the model.
+
+        One that is unknown already takes over whether it was the host's network or our own.
+        """
         incident = self._incidents.of(observation.provider)
-        if incident is None or observation.status is Status.UNKNOWN:
+        if incident is None or incident.scope is observation.scope:
             return observation
+        if observation.status is Status.UNKNOWN:
+            of_network = observation.reason in _UNREACHED and {incident.scope, observation.scope} == _NETWORK
+            return replace(observation, scope=incident.scope) if of_network else observation
         if not is_alike(observation.reason, incident.reason):
             return observation
         message = f"{observation.message} ({incident.message})"
@@ -197,6 +211,19 @@ class Chronicle:
         )
 
     async def _tell_incident(self, incident: Incident, now: datetime) -> None:
+        self._note_incident(incident, now)
+        if incident.closed_at is not None:
+            if self._incidents.of(incident.provider) is None:
+                self._on_recovered(m.model_id for m in self._models.values() if m.provider == incident.provider)
+            return
+        # Those that had failed before it was known why.
+        for model_id in incident.model_ids:
+            present = self._board.get(model_id)
+            held = None if present is None else self._within_incident(present)
+            if held is not None and held is not present:
+                await self.show(replace(held, checked_at=now, **_NOT_MEASURED_AGAIN))
+
+    def _note_incident(self, incident: Incident, now: datetime) -> None:
         opened = incident.closed_at is None
         facts = {"provider": incident.provider, "scope": incident.scope, "reason": incident.reason}
         if opened:
@@ -212,16 +239,6 @@ class Chronicle:
                 message=incident.message,
             )
         )
-        if not opened:
-            self._on_recovered(m.model_id for m in self._models.values() if m.provider == incident.provider)
-            return
-        # Those that had failed before it was known why.
-        for model_id in incident.model_ids:
-            present = self._board.get(model_id)
-            if present is not None and present.status is not Status.UNKNOWN:
-                held = replace(self._within_incident(present), checked_at=now, **_NOT_MEASURED_AGAIN)
-                if held.status is Status.UNKNOWN:
-                    await self.show(held)
 
     def _compare(self, facts: Facts) -> None:
         before = self._baselines.get(facts.model_id)
@@ -232,9 +249,10 @@ class Chronicle:
         self._tell(event for event in events if not self._runtime.add(event))
 
     def _flush(self, now: datetime) -> None:
-        # Who has scores is counted only when it matters: this runs at every probe.
-        if self._runtime.holds:
-            self._tell(self._runtime.flush(now, self._scored(), interval_s=self._interval_s))
+        # This runs at every probe, and mostly nothing is held.
+        if held := self._runtime.held & self._models.keys():
+            interval_s = max(self._interval_s(model_id) for model_id in held)
+            self._tell(self._runtime.flush(now, self._scored(), interval_s=interval_s))
 
     def _scored(self) -> dict[str, int]:
         scored: dict[str, int] = {}

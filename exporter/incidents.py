@@ -182,6 +182,13 @@ class Incidents:
                     incident.scope, incident.reason, affected, incident.opened_at, shared=shared
                 )
 
+    def retry(self) -> None:
+        """Let the next try of every incident be made at once: the cause may just have been mended."""
+        for provider in self._providers.values():
+            if provider.lasting is not None:
+                provider.lasting.paused_at -= timedelta(seconds=provider.lasting.pause_s)
+                provider.lasting.pause_s, provider.lasting.tried_at = self._first_pause_s, None
+
     def open(self) -> tuple[Incident, ...]:
         """Return the incidents that last, by provider in the order of the plan."""
         return tuple(p.incident(p.lasting) for p in self._providers.values() if p.lasting is not None)

@@ -144,7 +144,10 @@ class Monitor:
         return seen
 
     async def observe(self, model: Model, trace: list[Reply] | None = None) -> Observation:
-        """Ask and judge, and keep nothing but what it cost. A bug of ours is `unknown` of reason `probe_bug`."""
+        """Ask and judge, and keep nothing. A bug of ours is `unknown` of reason `probe_bug`.
+
+        What it costs counts in the budget of this process, and is not remembered beyond it.
+        """
         turn = await self._look(model, trace, forced=True)
         assert turn.observation is not None, "a person's wish is not skipped"  # noqa: S101 -- for the type checker
         return turn.observation

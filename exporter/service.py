@@ -121,6 +121,7 @@ class Service:
             fallback=self.fallback,
             reachable=self._connectivity.reachable,
             on_recovered=lambda model_ids: self._scheduler.hurry(model_ids),
+            interval_s=self.effective_interval_s,
         )
         slots = Slots(config.concurrency, clock)
         self._slots = slots
@@ -278,7 +279,7 @@ class Service:
 
     def _show(self, config: Config) -> None:
         self.gate.plan(config)
-        self._chronicle.plan(config)
+        self._chronicle.plan(config, self.clock.now())
         self._connectivity.plan(config)
         self.board.retain(model.model_id for model in config.active)
         self.metrics.set_models(config.active)

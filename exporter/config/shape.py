@@ -225,7 +225,7 @@ class FileShape(Shape):
     )
     connectivity_check: Url | None = _key(
         "A URL that answers whenever our own network works; asked when a host cannot be reached, to tell the two "
-        "apart. Default: the other hosts of this file."
+        "apart. Default: the hosts of this file."
     )
     providers: dict[Name, ProviderShape] | None = _key("Who is asked, by a name of your own. Default: huggingface.")
     tasks: dict[TaskName, TaskShape] | None = _key("Settings for all models of a task.")

@@ -95,7 +95,9 @@ def _state(every: Sequence[Series]) -> Metric:
 
 
 def _counters(every: Sequence[Series]) -> Iterator[Metric]:
-    probes = CounterMetricFamily("ai_model_probes", "Finished probes.", labels=BY_MODEL)
+    probes = CounterMetricFamily(
+        "ai_model_probes", "Results, those of models not asked during an incident too.", labels=BY_MODEL
+    )
     failures = CounterMetricFamily(
         "ai_model_probe_failures", "Finished probes whose reason was not `ok`, by reason.", labels=(*BY_MODEL, "reason")
     )

@@ -10,7 +10,6 @@ from exporter.tasks.base import (
     BadOutputError,
     Canary,
     Task,
-    expectation,
     not_repeating,
     rows,
     snippet,
@@ -73,7 +72,6 @@ def check(answer: Answer, canary: Canary, model: Model) -> tuple[tuple[Check, ..
             passed=not longer,
             message="the summary is longer than its source" if longer else "",
         ),
-        *expectation(answer, model),
     )
     return checks, None
 
@@ -88,7 +86,6 @@ TASK: Final = Task(
         CheckName.REPETITION,
         CheckName.LANGUAGE,
         CheckName.LENGTH,
-        CheckName.EXPECTATION,
     ),
     payload=payload,
     read=read,

@@ -11,7 +11,6 @@ from exporter.tasks.base import (
     BadOutputError,
     Canary,
     Task,
-    expectation,
     not_repeating,
     rows,
     snippet,
@@ -57,7 +56,7 @@ def read(data: Any, canary: Canary) -> Answer:
 def check(answer: Answer, canary: Canary, model: Model) -> tuple[tuple[Check, ...], bool | None]:
     """Any continuation is right that is written in the prompt's script and does not repeat itself."""
     text = answer.text or ""
-    return (written_like(text, canary.input), not_repeating(text.casefold().split()), *expectation(answer, model)), None
+    return (written_like(text, canary.input), not_repeating(text.casefold().split())), None
 
 
 def _choice(choice: Mapping[str, Any]) -> tuple[str, str]:
@@ -104,7 +103,7 @@ TASK: Final = Task(
         Canary(name="market", input="The stock market is"),
         Canary(name="morning", input="Every morning, the old man walked to the"),
     ),
-    checks=(CheckName.READABLE, CheckName.LANGUAGE, CheckName.REPETITION, CheckName.EXPECTATION),
+    checks=(CheckName.READABLE, CheckName.LANGUAGE, CheckName.REPETITION),
     payload=payload,
     read=read,
     check=check,

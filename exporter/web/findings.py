@@ -44,11 +44,15 @@ async def model_events(backend: Backend, request: Request) -> Response:
 
 
 async def incidents(backend: Backend, request: Request) -> Response:
-    """Show the incidents that last, and those that ended last."""
-    closed = await asyncio.to_thread(
-        backend.store.get_events, kinds=[EventKind.INCIDENT_CLOSED], limit=_RECENT_INCIDENTS
+    """Show the incidents that last, those that ended last, and the changes of a provider's runtime."""
+    told = await asyncio.to_thread(
+        backend.store.get_events,
+        kinds=[EventKind.INCIDENT_CLOSED, EventKind.RUNTIME_CHANGED],
+        limit=_RECENT_INCIDENTS,
     )
-    return json_response({"incidents": open_incidents(backend), "recent": [closed_incident(event) for event in closed]})
+    closed = [closed_incident(event) for event in told if event["kind"] == EventKind.INCIDENT_CLOSED]
+    changed = [event for event in told if event["kind"] == EventKind.RUNTIME_CHANGED]
+    return json_response({"incidents": open_incidents(backend), "recent": closed, "runtime_changes": changed})
 
 
 async def budgets(backend: Backend, request: Request) -> Response:

@@ -166,7 +166,11 @@ SCHEMAS: Final[dict[str, Schema]] = {
     "NoneWorks": _object({"model_id": {"type": "null"}, "provider": _or_null(_TEXT), **_RESOLUTION, **_ERROR}),
     "Incident": _object({**_INCIDENT, "next_try": _or_null(_TIME)}),
     "Incidents": _object(
-        {"incidents": _list(_ref("Incident")), "recent": _list(_object({**_INCIDENT, "closed_at": _TIME}))}
+        {
+            "incidents": _list(_ref("Incident")),
+            "recent": _list(_object({**_INCIDENT, "closed_at": _TIME})),
+            "runtime_changes": _list(_ref("Event")),
+        }
     ),
     "Budgets": _object(
         {
