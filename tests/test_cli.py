@@ -107,7 +107,7 @@ def test_an_address_to_listen_on_is_read(text: str, host: str | None, port: int)
         *("", "10021", "localhost", "localhost:", ":65536", ":-1", ":+1", ":1_0", ":٣", "a b:1", ":" + "9" * 5000),
         *("::1:9100", "[::1]", "[]:1", "[::1:9100", "::1]:9100", "http://localhost:9100", "localhost:http", ":80\n"),
     ],
-    ids=repr,
+    ids=lambda text: repr(text[:30]),
 )
 def test_what_is_no_address_to_listen_on_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="is not HOST:PORT or :PORT"):

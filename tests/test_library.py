@@ -328,7 +328,7 @@ async def test_the_agent_starts_and_stops_any_number_of_times(library: Library) 
         assert library.agent.running
         assert library.agent.start() is task
         await until(lambda: library.agent.next_scan is not None)
-        await library.agent.stop()
+        await asyncio.gather(library.agent.stop(), library.agent.stop())
         assert task.done()
         assert library.service is None
         await library.agent.stop()
@@ -375,10 +375,12 @@ async def test_the_agent_stops_while_a_scan_goes_on(
 async def test_a_start_during_a_stop_is_a_start(library: Library) -> None:
     first = await library.agent.begin()
     stopping = asyncio.create_task(library.agent.stop())
-    await until(lambda: not library.agent.running or first.done())
+    await asyncio.sleep(0)
+    assert not first.done()
     second = library.agent.start()
     assert second is not first
     await stopping
+    assert first.done()
     assert library.agent.running
     await until(lambda: library.agent.next_scan is not None)
 
@@ -535,8 +537,9 @@ async def test_a_crash_within_a_host_is_logged_at_once_and_raised_at_the_end(con
     await embedded.start()
     with structlog.testing.capture_logs() as logs:
         embedded.library.store.close()
-        await until(lambda: embedded.backend() is None and bool(logs))
+        await until(lambda: any(line["event"] == "crashed" for line in logs))
     (crash,) = [line for line in logs if line["event"] == "crashed"]
+    assert embedded.backend() is None
     assert "the writer thread has died" in crash["reason"]
     with pytest.raises(StorageError, match="the writer thread has died"):
         await embedded.stop()
