@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from aiohttp import web
 
+from exporter import log
 from exporter.clock import SystemClock
 from exporter.models import Observation
 from exporter.scheduler import Agent
@@ -49,6 +50,7 @@ class Library:
         database: Path | str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
+        log.lend()
         self._load = loader(Path(config), None if database is None else Path(database))
         self._keyring = Keyring(os.environ if environ is None else environ, Path(".env"))
         self._store: Store | None = None

@@ -63,6 +63,23 @@ def configure(
     logging.getLogger("exporter").setLevel(LEVELS[level])
 
 
+def lend() -> None:
+    """Give what is logged to the standard library's logging, where nobody has configured anything: to a library's host.
+
+    Without this, structlog would print every line to the host's standard output.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.processors.format_exc_info,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            logger_factory=structlog.stdlib.LoggerFactory(),
+        )
+
+
 class _Redact:
     """Replaces every occurrence of a secret in any value of the event."""
 

@@ -231,8 +231,8 @@ class Agent:
 
     @property
     def running(self) -> bool:
-        """True from `start` until the schedule has ended."""
-        return self._task is not None and not self._task.done()
+        """True from `start` until `stop`, or until the schedule has ended by itself."""
+        return self._task is not None and not self._task.done() and not self._stop.is_set()
 
     @property
     def failed(self) -> bool:
@@ -252,10 +252,10 @@ class Agent:
         return self._scheduler.next_due if self.running else None
 
     def start(self) -> asyncio.Task[None]:
-        """Start the schedule, or return the task of the one that runs."""
-        if self._task is None or self._task.done():
+        """Start the schedule, or return the task of the one that runs. One that is being stopped is awaited first."""
+        if self._task is None or not self.running:
             self._stop = asyncio.Event()
-            self._task = self._spawn(self._scheduler.run(self._stop))
+            self._task = self._spawn(self._run_after(self._task, self._stop))
             self._log.info("agent_started")
         return self._task
 
@@ -264,10 +264,17 @@ class Agent:
         task = self._task
         if task is None or task.done():
             return
+        told = self._stop.is_set()
         self._stop.set()
         self._scheduler.wake()
         await asyncio.wait([task])
-        self._log.info("agent_stopped")
+        if not told:
+            self._log.info("agent_stopped")
+
+    async def _run_after(self, former: asyncio.Task[None] | None, stop: asyncio.Event) -> None:
+        if former is not None and not former.done():
+            await asyncio.wait([former])
+        await self._scheduler.run(stop)
 
 
 def next_slot(key: str, interval_s: float, after_s: float) -> float:

@@ -22,6 +22,7 @@ def restored() -> Iterator[None]:
     handlers, level = root.handlers, root.level
     yield
     root.handlers, root.level = handlers, level
+    logging.getLogger("exporter").setLevel(logging.NOTSET)
     structlog.reset_defaults()
 
 
@@ -82,3 +83,19 @@ def test_the_level_is_the_least_that_is_shown(level: str, shown: int) -> None:
     for name in ("debug", "info", "warning", "error"):
         getattr(logger, name)("event")
     assert stream.getvalue().count("\n") == shown
+
+
+def test_a_librarys_lines_go_to_the_logging_of_its_host(caplog: pytest.LogCaptureFixture) -> None:
+    log.lend()
+    structlog.get_logger("exporter.x").warning("incident_opened", provider="huggingface")
+    structlog.get_logger("exporter.x").info("too_low_for_the_default_level")
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("exporter.x", "event='incident_opened' provider='huggingface'")
+    ]
+
+
+def test_a_host_that_has_configured_structlog_keeps_its_own() -> None:
+    stream = configured("json")
+    log.lend()
+    structlog.get_logger("exporter.x").info("event")
+    assert stream.getvalue().startswith("{")

@@ -286,7 +286,7 @@ async def test_redirects_in_a_circle_end(wire: Wire) -> None:
 async def test_a_server_that_echoes_the_token_does_not_bring_it_in(wire: Wire) -> None:
     async def handler(request: web.Request) -> web.Response:
         header = request.headers["Authorization"]
-        return web.Response(text=f"you sent {header}", headers={"X-Echo": header, "Set-Cookie": "a=b"})
+        return web.Response(text=f"you sent {header}", headers={"X-Echo": header, "set-cookie": "a=b"})
 
     async with app_server(handler) as url:
         reply = await wire.request("GET", url, timeout_s=5, token=TOKEN)

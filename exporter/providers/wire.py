@@ -220,7 +220,9 @@ class Wire:
                 body, whole = await self._read(response)
                 answer = Reply(
                     http_status=response.status,
-                    headers={name.lower(): value for name, value in response.headers.items() if name != "Set-Cookie"},
+                    headers={
+                        name.lower(): value for name, value in response.headers.items() if name.lower() != "set-cookie"
+                    },
                     body=body,
                     timings=marks.timings(_now()),
                 )
