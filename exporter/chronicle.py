@@ -125,7 +125,7 @@ class Chronicle:
         if facts is not None:
             self._compare(facts)
         self._note(seen)
-        self._tell(self._fallback.update(self._candidate(seen), now))
+        self._choose(seen, now)
         self._flush(now)
         return seen
 
@@ -137,7 +137,7 @@ class Chronicle:
     async def hold_back(self, model: Model, now: datetime) -> None:
         """Show that a model is not asked because of its provider's incident; told once, not at every slot."""
         incident, present = self._incidents.of(model.provider), self._board.get(model.model_id)
-        if incident is None or (present is not None and present.status is Status.UNKNOWN):
+        if incident is None or (present is not None and _is_told(present, incident)):
             return
         held = Observation(
             model_id=model.model_id,
@@ -153,6 +153,7 @@ class Chronicle:
         )
         self._incidents.observe(held, now)
         await self.show(held)
+        self._choose(held, now)
 
     async def show(self, observation: Observation) -> None:
         """Commit, then show: what was shown survives a crash. A store in trouble does not stop the probes."""
@@ -222,6 +223,7 @@ class Chronicle:
             held = None if present is None else self._within_incident(present)
             if held is not None and held is not present:
                 await self.show(replace(held, checked_at=now, **_NOT_MEASURED_AGAIN))
+                self._choose(held, now)
 
     def _note_incident(self, incident: Incident, now: datetime) -> None:
         opened = incident.closed_at is None
@@ -278,6 +280,9 @@ class Chronicle:
         self._metrics.count_event(event)
         self._store.record_event(event)
 
+    def _choose(self, observation: Observation, now: datetime) -> None:
+        self._tell(self._fallback.update(self._candidate(observation), now))
+
     def _note(self, observation: Observation) -> None:
         """Move what counts as recent towards a result that counts."""
         if not observation.counts:
@@ -299,3 +304,9 @@ class Chronicle:
             success_rate=rate,
             latency_s=latency_s,
         )
+
+
+def _is_told(present: Observation, incident: Incident) -> bool:
+    """Say whether a model reads already as one that the incident holds for."""
+    same = present.scope is not Scope.ACCOUNT or present.reason in (incident.reason, Reason.BACKOFF)
+    return present.status is Status.UNKNOWN and present.scope is incident.scope and same
