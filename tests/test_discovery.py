@@ -581,7 +581,7 @@ def test_the_command_prints_entries_for_the_demo(folder: Path) -> None:
 
 async def test_the_command_tells_of_a_wait_on_stderr_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock(auto=True)
-    monkeypatch.setattr("exporter.cli.SystemClock", lambda: clock)
+    monkeypatch.setattr("exporter.commands.SystemClock", lambda: clock)
     async with scripted(says({}, 429, Retry_After="7"), says([row("a/b")])) as (script, _):
         got = await asked_of(script.url, folder, "--task", TASK, "--provider", "hf-inference")
     assert (got.exit_code, yaml.safe_load(got.stdout)) == (0, [{"model_id": "a/b", "task": TASK}])
