@@ -96,7 +96,11 @@ class Chronicle:
         now: datetime,
     ) -> None:
         """Take up what a store remembers, after `plan` and after the board was primed; nothing of it is news."""
-        self._baselines = {model_id: Baseline.from_json(data) for model_id, data in baselines.items()}
+        for model_id, data in baselines.items():
+            try:
+                self._baselines[model_id] = Baseline.from_json(data)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                self._log.warning("baseline_unreadable", model=model_id, reason=f"{type(error).__name__}: {error}")
         for model_id in self._models:
             row = stats.get(model_id, {})
             if row.get("success_rate") is not None:
@@ -115,8 +119,14 @@ class Chronicle:
         """Keep and show a finished probe, and tell all that follows from it; return it as it was kept."""
         now = observation.checked_at
         reachable = None
-        if observation.reason in _UNREACHED and observation.scope is not Scope.MODEL:
+        if observation.reason in _UNREACHED and observation.http_status is None:
             reachable = await self._reachable()
+            if reachable is False and observation.status is not Status.UNKNOWN:
+                # A kept connection dies in silence, as a model that hangs does: but then the others still answer.
+                told = f"{observation.message} (nothing can be reached from here)"
+                observation = replace(
+                    observation, status=Status.UNKNOWN, scope=Scope.HOST, counts=False, success=False, message=told
+                )
         transitions = self._incidents.observe(observation, now, reachable=reachable)
         seen = self._within_incident(observation)
         await self.show(seen)
@@ -152,15 +162,19 @@ class Chronicle:
             message=f"not asked: {incident.message}",
         )
         self._incidents.observe(held, now)
-        await self.show(held)
+        await self.show(held, probed=False)
         self._choose(held, now)
 
-    async def show(self, observation: Observation) -> None:
-        """Commit, then show: what was shown survives a crash. A store in trouble does not stop the probes."""
+    async def show(self, observation: Observation, *, probed: bool = True) -> None:
+        """Commit, then show: what was shown survives a crash. A store in trouble does not stop the probes.
+
+        What was not `probed` is a state that follows from an incident: it is shown and not counted.
+        """
         await asyncio.wrap_future(self._store.record(observation))
-        if observation.model_id not in self._models:
-            return
-        self._metrics.observe(observation)
+        model = self._models.get(observation.model_id)
+        if model is None or (model.provider, model.task) != (observation.provider, observation.task):
+            return  # it has left the configuration, or is another one under its name, since it was asked
+        self._metrics.observe(observation, probed=probed)
         flip = self._board.publish(observation)
         if flip is not None:
             self._log.info(
@@ -183,6 +197,12 @@ class Chronicle:
                     message=observation.message or flip.reason,
                 )
             )
+
+    def spend(self, observation: Observation) -> None:
+        """Remember what a probe cost of which nothing else is kept."""
+        if observation.requests:
+            cost = observation.compute_time_s or 0.0
+            self._store.spend(observation.provider, observation.checked_at, observation.requests, cost)
 
     def tick(self, now: datetime) -> None:
         """Tell what becomes true by the passing of time alone."""
@@ -221,8 +241,10 @@ class Chronicle:
         for model_id in incident.model_ids:
             present = self._board.get(model_id)
             held = None if present is None else self._within_incident(present)
-            if held is not None and held is not present:
-                await self.show(replace(held, checked_at=now, **_NOT_MEASURED_AGAIN))
+            if present is not None and held is not None and held is not present:
+                if present.counts:
+                    self._store.retract(present.model_id, present.checked_at)
+                await self.show(replace(held, checked_at=now, **_NOT_MEASURED_AGAIN), probed=False)
                 self._choose(held, now)
 
     def _note_incident(self, incident: Incident, now: datetime) -> None:

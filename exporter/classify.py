@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from exporter.models import (
@@ -30,6 +32,7 @@ MESSAGE_CHARS: Final = 500
 
 FAULTS: Final[Mapping[Fault, tuple[Status, Reason, Scope]]] = {
     Fault.DNS: (Status.UNKNOWN, Reason.NETWORK, Scope.HOST),
+    Fault.REFUSED: (Status.UNKNOWN, Reason.NETWORK, Scope.HOST),
     Fault.CONNECT: (Status.UNKNOWN, Reason.NETWORK, Scope.HOST),
     Fault.CONNECT_TIMEOUT: (Status.UNKNOWN, Reason.TIMEOUT, Scope.HOST),
     Fault.TLS: (Status.UNKNOWN, Reason.TLS, Scope.HOST),
@@ -152,6 +155,32 @@ def judge(reply: Reply, task: Task, canary: Canary, model: Model) -> Verdict:
         checks=checks,
         correct=correct,
     )
+
+
+def explain_mismatch(verdict: Verdict, listing: Listing, task: Task) -> Verdict:
+    """Read a failure of a model that is served for another task as our own: it was asked for what it cannot do.
+
+    One that answers well all the same is left as it is: the catalogue's word is coarse.
+    """
+    ours = verdict.status is Status.FAILED and verdict.reason in (Reason.MODEL_ERROR, Reason.BAD_OUTPUT)
+    if not ours or listing.task in (None, task.hub_tag):
+        return verdict
+    message = f"configured for {task.name}, but served for {listing.task}: {verdict.message}"
+    return replace(
+        verdict, status=Status.UNKNOWN, reason=Reason.BAD_REQUEST, scope=Scope.CLIENT, message=_clean(message)
+    )
+
+
+def retry_after_s(reply: Reply, now: datetime) -> float | None:
+    """Return the seconds for which the host asks to be left alone, as it says in seconds or as a date (RFC 9110)."""
+    text = reply.headers.get("retry-after", "")
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
 
 
 def is_cached(reply: Reply) -> bool:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
+import os
 import signal
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +45,10 @@ COLOR: Final = {
 }
 
 
+THREADS: Final = "exporter-thread"
+THREADS_END_S: Final = 2.0
+
+
 class ListenError(Exception):
     """The address to listen on cannot be had."""
 
@@ -61,6 +69,8 @@ async def run_daemon(
     logger = structlog.get_logger("exporter")
     stopping, hung_up = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+    executor = ThreadPoolExecutor(thread_name_prefix=THREADS)
+    loop.set_default_executor(executor)
     for number, event in ((signal.SIGTERM, stopping), (signal.SIGINT, stopping), (signal.SIGHUP, hung_up)):
         loop.add_signal_handler(number, event.set)
     code = 1
@@ -89,7 +99,20 @@ async def run_daemon(
             logger.error("crashed", reason=f"{type(error).__name__}: {error}", exc_info=error)
     if code == 0:
         logger.info("stopped", reason="asked to")
+    _end_threads(executor, code)
     return code
+
+
+def _end_threads(executor: ThreadPoolExecutor, code: int) -> None:
+    """Wait a little for the threads that look names up: one that hangs must not hold the end up for its time-out."""
+    executor.shutdown(wait=False, cancel_futures=True)
+    working = [thread for thread in threading.enumerate() if thread.name.startswith(THREADS)]
+    for thread in working:
+        thread.join(THREADS_END_S / len(working))
+    if any(thread.is_alive() for thread in working):
+        # Everything of ours is closed and committed; what is left is stuck in the system's resolver.
+        logging.shutdown()
+        os._exit(code)
 
 
 async def _until(stopping: asyncio.Event, hung_up: asyncio.Event, service: Service) -> None:
@@ -190,7 +213,7 @@ def show_serving(rows: list[Serving]) -> int:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("model", "status", "reason", "ms", "answer or error")
+    table = Table(Column("model", overflow="fold"), "status", "reason", "ms", "answer or error")
     for row in rows:
         style = COLOR.get(Status(row["status"]), "red")
         took = "" if row["response_time_ms"] is None else f"{row['response_time_ms']:.0f}"

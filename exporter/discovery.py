@@ -9,8 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urljoin
@@ -18,7 +17,7 @@ from urllib.parse import urlencode, urljoin
 import yaml
 from yarl import URL
 
-from exporter.classify import judge_listing, judge_refusal
+from exporter.classify import judge_listing, judge_refusal, retry_after_s
 from exporter.clock import Clock
 from exporter.config import Config, ConfigError, ProviderConfig, parse_model
 from exporter.credentials import CredentialError, Token
@@ -267,18 +266,8 @@ def wait_s(reply: Reply, now: datetime) -> float:
     left, reset_s = (int(limit[1]), float(limit[2])) if limit else (1, DEFAULT_WAIT_S)
     if reply.http_status != 429:
         return reset_s if left == 0 else 0.0
-    asked = _retry_after_s(reply.headers.get("retry-after", ""), now)
+    asked = retry_after_s(reply, now)
     return max(reset_s if asked is None else asked, 1.0)
-
-
-def _retry_after_s(text: str, now: datetime) -> float | None:
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
 
 
 async def _known(hub: Hub, found: Sequence[Found], config: Config) -> dict[str, str]:

@@ -248,6 +248,7 @@ class Incidents:
             closed = [] if lasting is None else [provider.close(lasting, observation.model_id, now)]
             if reachable is False and _is_silence(observation) and found.reason in OWN_NETWORK:
                 found.scope = Scope.CLIENT
+            _heed(found, observation)
             provider.lasting = found
             return [*closed, provider.incident(found)]
         if _ends(observation, lasting):
@@ -256,6 +257,7 @@ class Incidents:
             lasting.affected.add(observation.model_id)
         if lasting.tried_at is not None and _is_told(observation):
             self._end_try(observation, lasting, now)
+        _heed(lasting, observation)
         return _move(provider, observation, lasting, now, reachable)
 
     def _find(self, provider: _Provider, observation: Observation, now: datetime) -> _Lasting | None:
@@ -294,6 +296,11 @@ class Incidents:
         if not (lasting.shared and _is_answer(observation) and not _is_same(observation, lasting)):
             lasting.paused_at = now
             lasting.pause_s = min(2 * lasting.pause_s, self._longest_pause_s)
+
+
+def _heed(lasting: _Lasting, observation: Observation) -> None:
+    """Pause for as long as the host asked for, within reason."""
+    lasting.pause_s = max(lasting.pause_s, min(observation.retry_after_s or 0.0, LONGEST_GAP_S))
 
 
 def is_alike(reason: Reason, other: Reason) -> bool:
@@ -351,12 +358,17 @@ def _counting(failures: Mapping[str, _Failure], now: datetime) -> dict[str, _Fai
 
 
 def _is_within(span_s: float, since: datetime, now: datetime) -> bool:
-    """Say whether less than `span_s` have passed; no when the clock was set back, so that nothing waits for ever."""
-    return 0 <= (now - since).total_seconds() < span_s
+    """Say whether less than `span_s` have passed; no when the clock was set back, so that nothing waits for ever.
+
+    A little back is no set clock: probes that end together are told in any order.
+    """
+    return -TRY_LASTS_S <= (now - since).total_seconds() < span_s
 
 
 def _is_refusal(observation: Observation) -> bool:
-    return observation.scope is Scope.ACCOUNT and observation.status is Status.UNKNOWN
+    # A missing token is told as `auth_required`; once a request was refused for it, it is as much one cause for all.
+    asked = observation.status is Status.UNKNOWN or observation.requests > 0
+    return observation.scope is Scope.ACCOUNT and asked
 
 
 def _is_answer(observation: Observation) -> bool:
@@ -377,4 +389,4 @@ def _is_silence(observation: Observation) -> bool:
 def _is_settled(observation: Observation) -> bool:
     """Say whether the model's own state is known without the inference side: gone, unserved, gated or disabled."""
     unasked = observation.scope is Scope.MODEL and observation.requests == 0 and not observation.success
-    return unasked or observation.status in SETTLED
+    return unasked or (observation.status in SETTLED and not _is_refusal(observation))

@@ -70,6 +70,7 @@ class Fault(StrEnum):
 
     DNS = "dns"
     CONNECT = "connect"
+    REFUSED = "refused"
     CONNECT_TIMEOUT = "connect_timeout"
     TLS = "tls"
     TIMEOUT = "timeout"
@@ -171,7 +172,8 @@ class Timings:
 class Reply:
     """What came of one request: an HTTP answer, or a `fault` with its text in `error`. Never raised, never judged.
 
-    Header names are lower case. `body` is decoded from its content encoding and holds at most the cap's bytes.
+    Header names are lower case. `body` is decoded from its content encoding, and holds the cap at most. `sends` is
+    how often the request went out: twice when a kept connection turned out to be closed.
     """
 
     http_status: int | None = None
@@ -183,6 +185,7 @@ class Reply:
     method: str = ""
     url: str = ""
     request_body: str = ""
+    sends: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +194,7 @@ class Listing:
 
     `canonical_id` is the id to ask under. Everything else is None where the catalogue did not say: `served`, then only
     a real request can tell; `served_by`, each provider's state in the catalogue's words; `undeployment_signs`, what the
-    host's own rules make likely to be undeployed.
+    host's own rules make likely to be undeployed; `task`, what it is served for.
     """
 
     reply: Reply
@@ -202,6 +205,7 @@ class Listing:
     gated: bool | None = None
     disabled: bool | None = None
     undeployment_signs: tuple[str, ...] | None = None
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +283,8 @@ class Observation:
 
     `requests` is how many requests for inference were sent, a second try included. `cached` is true for an answer from
     the host's cache, whose time says nothing of the model. `canary` names the golden input that was sent, `correct`
-    says whether its known answer came back; None where that could not be judged.
+    says whether its known answer came back; None where that could not be judged. `retry_after_s` is for how long a
+    refusal asked to be left alone.
     """
 
     model_id: str
@@ -310,6 +315,7 @@ class Observation:
     canary: str | None = None
     correct: bool | None = None
     checks: tuple[Check, ...] = ()
+    retry_after_s: float | None = None
 
 
 class EventKind(StrEnum):

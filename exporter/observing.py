@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from exporter.changes import Facts
-from exporter.classify import is_cached
+from exporter.classify import is_cached, retry_after_s
 from exporter.models import Attempt, Listing, Model, Observation, Reply, Verdict
 from exporter.tasks import Canary
 from exporter.tasks.sentiment import TOP_K
@@ -60,6 +60,7 @@ def see(model: Model, listing: Listing, verdict: Verdict, at: datetime, asked: A
         canary=None if asked is None else asked.canary.name,
         correct=verdict.correct,
         checks=verdict.checks,
+        retry_after_s=None if reply is None or verdict.success else retry_after_s(reply, at),
     )
 
 

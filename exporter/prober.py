@@ -16,7 +16,7 @@ import structlog
 from exporter.budget import Refusal
 from exporter.changes import Facts
 from exporter.chronicle import Chronicle
-from exporter.classify import judge, judge_listing, judge_refusal
+from exporter.classify import explain_mismatch, judge, judge_listing, judge_refusal
 from exporter.clock import Clock
 from exporter.config import Config, parse_model
 from exporter.gate import Gate, Skip
@@ -144,12 +144,10 @@ class Monitor:
         return seen
 
     async def observe(self, model: Model, trace: list[Reply] | None = None) -> Observation:
-        """Ask and judge, and keep nothing. A bug of ours is `unknown` of reason `probe_bug`.
-
-        What it costs counts in the budget of this process, and is not remembered beyond it.
-        """
+        """Ask and judge, and keep nothing but what it cost. A bug of ours is `unknown` of reason `probe_bug`."""
         turn = await self._look(model, trace, forced=True)
         assert turn.observation is not None, "a person's wish is not skipped"  # noqa: S101 -- for the type checker
+        self._chronicle.spend(turn.observation)
         return turn.observation
 
     async def _look(self, model: Model, trace: list[Reply] | None, *, forced: bool) -> Turn:
@@ -214,14 +212,15 @@ class Monitor:
         return {"total": len(results), **{status.value: counts[status] for status in Status}, "models": results}
 
     async def _ask(self, model: Model, trace: list[Reply], *, forced: bool) -> Turn:
-        provider = self._providers[model.provider]
+        # Held for the whole turn: a reload may change both meanwhile.
+        provider, hub_provider = self._providers[model.provider], self._config.providers[model.provider].hub_provider
         listing = await provider.look_up(model)
         if listing.reply.method:
             trace.append(listing.reply)
         now = self._clock.now()
         listing = self._remember(model, listing, now)
         facts = learn(model, listing, now)
-        refused = judge_listing(listing, self._config.providers[model.provider].hub_provider)
+        refused = judge_listing(listing, hub_provider)
         if refused is not None:
             return Turn(listing=listing, facts=facts, observation=see(model, listing, refused, now))
         held = self._gate.refuses(model, listing, now, forced=forced)
@@ -254,12 +253,14 @@ class Monitor:
             self._gate.sends(model, started_at)
             reply = await provider.infer(model, canary, listing.canonical_id)
             if reply.method:
-                sent += 1
+                sent += reply.sends
+                for _ in range(1, reply.sends):
+                    self._gate.sends(model, started_at)
             else:
                 self._gate.did_not_send(model, started_at)
             trace.append(reply)
             self._gate.computed(model, self._clock.now(), compute_s(reply))
-            verdict = judge(reply, task, canary, model)
+            verdict = explain_mismatch(judge(reply, task, canary, model), listing, task)
             attempts.append(attempt(started_at, reply, verdict))
             if verdict.reason is not Reason.LOADING or len(attempts) == MAX_ATTEMPTS:
                 break

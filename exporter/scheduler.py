@@ -28,6 +28,8 @@ CATCH_UP_PER_S: Final = 4.0
 # Waking at exact due times spins when thousands are due each second.
 LEAST_TICK_S: Final = 0.01
 IDLE_TICK_S: Final = 3600.0
+# A wall clock that is slewed by so little is not followed.
+CLOCK_SLACK_S: Final = 5.0
 
 
 class Slots:
@@ -96,8 +98,8 @@ class Scheduler:
 
     A key's slots lie at `stable_fraction(key) * interval` past every multiple of its interval since the epoch, so that
     neither a restart nor a reload moves or bunches them. A slot that comes while the key still runs, or that was
-    missed, is skipped and never made up for by a burst. Wall time is read once; from then on monotonic time counts,
-    so that a clock that is set neither stops nor floods the schedule.
+    missed, is skipped and never made up for by a burst. Waiting goes by monotonic time; when the wall clock is set, the
+    whole grid moves with it, so that this neither stops nor floods the schedule.
     """
 
     def __init__(
@@ -178,6 +180,7 @@ class Scheduler:
 
     def _take_due(self) -> list[tuple[float, str]]:
         """Return what is due now, and move each key to its next slot."""
+        self._follow_clock()
         now = self._now()
         taken: list[tuple[float, str]] = []
         while self._heap and self._heap[0][0] <= now:
@@ -191,6 +194,15 @@ class Scheduler:
                 self._running.add(key)
                 taken.append((due, key))
         return taken
+
+    def _follow_clock(self) -> None:
+        """Take the grid along when the wall clock was set, or a suspend passed: what was due in a while stays so."""
+        moved_s = self._clock.now().timestamp() - self._now()
+        if abs(moved_s) > CLOCK_SLACK_S:
+            self._epoch_offset_s += moved_s
+            self._due = {key: due + moved_s for key, due in self._due.items()}
+            # All by the same span: the order of the heap holds.
+            self._heap = [(due + moved_s, number, key) for due, number, key in self._heap]
 
     def _place(self, due: Mapping[str, float], overdue: Sequence[str]) -> None:
         """Set when each key is due; the overdue ones soon, one after the other."""

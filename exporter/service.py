@@ -185,6 +185,7 @@ class Service:
         )
         self._plan()
         self._log_warnings(self.config)
+        self._log_tokens()
 
     def read_budgets(self) -> list[BudgetReading]:
         """Return what each provider has cost this month, and what it will."""
@@ -277,17 +278,35 @@ class Service:
         await self.agent.stop()
         self._chronicle.close()
 
+    def _log_tokens(self) -> None:
+        for name, provider in self.config.providers.items():
+            try:
+                token = self._keyring.token(provider.token_env).get()
+            except CredentialError as error:
+                self._log.error("token_unusable", provider=name, reason=str(error))
+                continue
+            if token is None:
+                self._log.warning("token_missing", provider=name, variable=provider.token_env)
+
     def _show(self, config: Config) -> None:
         self.gate.plan(config)
         self._chronicle.plan(config, self.clock.now())
         self._connectivity.plan(config)
-        self.board.retain(model.model_id for model in config.active)
+        # A model that has got another provider, task or input is another one: what is known of it is of the former.
+        self.board.retain(
+            model.model_id
+            for model in config.active
+            if (known := self.board.get(model.model_id)) is None
+            or (known.provider, known.task) == (model.provider, model.task)
+        )
         self.metrics.set_models(config.active)
         self.metrics.reloaded(at=self.clock.now())
 
     def _plan(self) -> None:
+        """Plan the schedule by what the board knows; who is not on it is asked soon."""
         last = {model_id: observation.checked_at for model_id, observation in self.board.current.items()}
         self._scheduler.plan({model.model_id: model.interval_s for model in self.config.active}, last)
+        self._scheduler.hurry([model.model_id for model in self.config.active if model.model_id not in last])
 
     def _providers(self, config: Config) -> dict[str, Provider]:
         return {
@@ -332,7 +351,7 @@ async def open_service(
     async with AsyncExitStack() as stack:
         if store is None:
             store = await asyncio.to_thread(_open_store, config, simulated, clock)
-            stack.callback(store.close)
+            stack.callback(_close_store, store)
             if store.set_aside is not None:
                 log.warning("simulated_database_set_aside", path=str(store.set_aside))
             if store.carried_over is not None:
@@ -447,6 +466,16 @@ def _still_open(events: Sequence[Mapping[str, Any]]) -> list[Incident]:
         for event in newest.values()
         if event["kind"] == EventKind.INCIDENT_OPENED
     ]
+
+
+def _close_store(store: Store) -> None:
+    """Commit what waits and close; what could not be kept is told, as the counter of it ends with the process."""
+    dropped = store.rows_dropped
+    store.close()
+    if store.rows_dropped > dropped:
+        structlog.get_logger("exporter.service").error(
+            "rows_lost", rows=store.rows_dropped - dropped, error=store.last_error, path=str(store.path)
+        )
 
 
 def _moment(text: str | None) -> datetime | None:

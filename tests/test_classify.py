@@ -367,6 +367,7 @@ CASES = [
     Case("530 of Cloudflare", 530, HTML, S.UNKNOWN, R.GATEWAY, C.HOST),
     Case("a status outside of HTTP", 199, "", S.UNKNOWN, R.GATEWAY, C.HOST),
     fault(Fault.DNS, S.UNKNOWN, R.NETWORK, C.HOST),
+    fault(Fault.REFUSED, S.UNKNOWN, R.NETWORK, C.HOST),
     fault(Fault.CONNECT, S.UNKNOWN, R.NETWORK, C.HOST),
     fault(Fault.CONNECT_TIMEOUT, S.UNKNOWN, R.TIMEOUT, C.HOST),
     fault(Fault.TLS, S.UNKNOWN, R.TLS, C.HOST),

@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime
@@ -641,3 +642,21 @@ cli.main(["run", "--config", {str(demo_config(tmp_path))!r}, "--web.listen-addre
     assert process.events[-1]["reason"] == "ValueError: lost: ***"
     assert "Traceback" in process.events[-1]["exception"]
     assert CANARY not in process.output
+
+
+async def test_a_look_up_of_a_name_that_hangs_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    script = f"""
+import socket, time
+from exporter import cli
+socket.getaddrinfo = lambda *args, **more: time.sleep(60)
+cli.main(["run", "--config", {str(tmp_path / "models.yaml")!r}, "--web.listen-address", "127.0.0.1:0"])
+"""
+    text = "models:\n  - {model_id: gpt2, task: text-generation}\n"
+    (tmp_path / "models.yaml").write_text(text, encoding="utf-8")
+    async with started("-c", script, folder=tmp_path) as process:
+        await process.event("started")
+        begun = time.monotonic()
+        process.send(signal.SIGTERM)
+        assert await process.ended() == 0
+    assert time.monotonic() - begun < 10
+    assert process.events[-1]["event"] == "stopped"

@@ -32,7 +32,7 @@ async def test_any_answer_of_any_host_means_that_the_network_works() -> None:
     app.router.add_route("*", "/{tail:.*}", broken)
     clock = FakeClock()
     async with TestServer(app) as server, Wire(max_body_bytes=1000, user_agent="t", use_proxy=False) as wire:
-        alive, dead = str(server.make_url("")).rstrip("/"), f"http://127.0.0.1:{unused_port()}"
+        alive, dead = str(server.make_url("")).rstrip("/"), "http://nobody.invalid"
         connectivity = Connectivity(wire, clock)
         connectivity.plan(config(dead, alive))
         assert await connectivity.reachable()
@@ -43,6 +43,11 @@ async def test_any_answer_of_any_host_means_that_the_network_works() -> None:
         assert len(asked) == 2
         connectivity.plan(config(dead))
         assert not await connectivity.reachable()
+        refusing = f"http://127.0.0.1:{unused_port()}"
+        connectivity.plan(config(dead, refusing))
+        assert await connectivity.reachable(), "who refuses a connection has been reached"
+        connectivity.plan(config(dead, check=refusing))
+        assert not await connectivity.reachable(), "what is configured has to answer"
         connectivity.plan(config(dead, check=f"{alive}/health"))
         assert await connectivity.reachable()
         assert asked[-1] == "HEAD /health"

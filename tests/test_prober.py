@@ -352,3 +352,62 @@ async def test_while_the_hub_is_in_trouble_what_it_said_within_the_hour_saves_th
         seen = await running.service.monitor.check("a/b")
         assert running.stand_in.requests["inference", "a/b"] == 0
     assert seen.status is Status.NOT_SERVED
+
+
+async def test_a_model_that_becomes_another_one_during_its_probe_is_not_mixed_up(tmp_path: Path) -> None:
+    scenarios = {"a/b": Scenario(kind=Kind.LOADING), "c/d": Scenario(kind=Kind.WARM)}
+    async with daemon.running(tmp_path, scenarios, cold_start_wait="200ms") as running:
+        probe = asyncio.create_task(running.service.monitor.check("a/b"))
+        await running.asked("a/b")
+        base_url = running.service.config.providers["huggingface"].hub_url
+        daemon.write_config(running.config_path, base_url, [entry("a/b", SUMMARY), entry("c/d")])
+        await running.service.reload()
+        assert (await probe).task == daemon.TASK
+        assert running.service.board.get("a/b") is None, "what was asked as a classifier says nothing of a summarizer"
+        assert 'ai_model_status{model="a/b",provider="huggingface",status="unknown"} 1.0' in await running.text(
+            "/metrics"
+        )
+        await running.service.monitor.check("a/b")
+        assert running.service.board.current["a/b"].task == SUMMARY
+
+
+async def test_a_failure_of_a_model_that_is_served_for_another_task_is_our_own(tmp_path: Path) -> None:
+    scenarios = {"a/b": Scenario(kind=Kind.MODEL_ERROR, task="summarization"), "c/d": Scenario(kind=Kind.WARM)}
+    async with daemon.running(tmp_path, scenarios) as running:
+        seen = await running.service.monitor.check("a/b")
+    assert (seen.status, seen.reason, seen.scope) == (Status.UNKNOWN, Reason.BAD_REQUEST, Scope.CLIENT)
+    assert seen.message.startswith("configured for sentiment-analysis, but served for summarization: ")
+
+
+async def test_without_a_token_all_are_refused_for_one_cause(tmp_path: Path) -> None:
+    scenarios = {f"a/{number}": Scenario(kind=Kind.WARM) for number in range(4)}
+    async with daemon.running(tmp_path, scenarios, token=None) as running:
+        for model_id in scenarios:
+            await running.service.monitor.run_scheduled(model_id)
+        (incident,) = running.service.incidents.open()
+        said = {key: seen.reason for key, seen in running.service.board.current.items()}
+    assert (incident.scope, incident.reason) == (Scope.ACCOUNT, Reason.AUTH)
+    assert said == {"a/0": Reason.AUTH, **dict.fromkeys(["a/1", "a/2", "a/3"], Reason.BACKOFF)}
+
+
+async def test_a_host_that_asks_to_be_left_alone_is(tmp_path: Path) -> None:
+    limited = Scenario(kind=Kind.RATE_LIMITED, retry_after_s=1200)
+    async with daemon.running(tmp_path, {"a/b": limited}) as running:
+        seen = await running.service.monitor.check("a/b")
+        due = running.service.incidents.next_try("huggingface")
+    assert due is not None
+    assert (due - seen.checked_at).total_seconds() == pytest.approx(1200, abs=2)
+
+
+async def test_a_silence_of_everything_is_our_own_network_and_no_models_failure(tmp_path: Path) -> None:
+    models = [entry(f"a/{number}", timeout="200ms") for number in range(3)]
+    scenarios = {f"a/{number}": Scenario(kind=Kind.WARM) for number in range(3)}
+    async with daemon.running(tmp_path, scenarios, models, connectivity_check="http://nobody.invalid/") as running:
+        await running.service.monitor.scan_all_models()
+        running.stand_in.host = "hang"
+        result = await running.service.monitor.scan_all_models()
+        (incident,) = running.service.incidents.open()
+        stats = [await running.json(f"/models/{model}/stats") for model in scenarios]
+    assert {row["status"] for row in result["models"]} == {"unknown"}
+    assert incident.scope is Scope.CLIENT
+    assert [row["model_info"]["failed_checks"] for row in stats] == [0, 0, 0]

@@ -66,3 +66,11 @@ async def test_a_fallback_in_use_stays_in_use(tmp_path: Path) -> None:
         now = running.service.clock.now()
         resolution = running.service.fallback.resolve(model="a/first", now=now)
         assert (resolution.model_id, resolution.status) == ("a/second", Status.AVAILABLE)
+
+
+async def test_a_probe_of_which_nothing_is_kept_costs_all_the_same(tmp_path: Path) -> None:
+    async with daemon.running(tmp_path, {"a/b": WARM}) as running:
+        await running.service.monitor.test_model({"model_id": "a/b", "task": daemon.TASK, "category": "x"})
+        assert running.service.store.count_history("a/b") == 0
+    async with daemon.running(tmp_path, {"a/b": WARM}) as running:
+        assert running.service.read_budgets()[0].requests_used == 1

@@ -15,8 +15,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 from aioresponses import aioresponses
 
+from exporter.classify import retry_after_s
 from exporter.models import Fault, Reply, Secret
 from exporter.providers.wire import FAULT_OF, Wire, client_tls
+from tests import make
 
 TOKEN = Secret("hf_canaryCanaryCanary1234")
 Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -133,7 +135,7 @@ async def test_a_broken_answer_is_a_fault(handle: Raw, fault: Fault, wire: Wire)
 
 async def test_nobody_listens(wire: Wire) -> None:
     reply = await wire.request("GET", f"http://127.0.0.1:{unused_port()}/", timeout_s=5)
-    assert reply.fault is Fault.CONNECT
+    assert reply.fault is Fault.REFUSED
 
 
 @pytest.mark.parametrize("url", ["http://", "mailto:x", "http://\ud800/", "http://[::1/"])
@@ -328,3 +330,27 @@ async def test_a_bug_in_what_is_asked_is_not_hidden(wire: Wire) -> None:
 def test_a_reply_shows_no_secret_and_says_nothing_by_default() -> None:
     assert repr(TOKEN) == str(TOKEN) == f"{TOKEN}" == "Secret('***')"
     assert Reply().fault is None
+
+
+async def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with raw_server(refuse) as url:
+        monkeypatch.setenv("https_proxy", url.replace("//", "//bob:s3cretpw@"))
+        monkeypatch.setenv("no_proxy", "")
+        async with Wire(max_body_bytes=1000, user_agent="t") as wire:
+            reply = await wire.request("GET", "https://host.invalid/", timeout_s=5)
+    assert reply.fault is not None
+    assert "407" in reply.error
+    assert "s3cretpw" not in repr(reply)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("120", 120.0), ("Sun, 01 Mar 2026 12:01:00 GMT", 60.0), ("soon", None), ("", None), ("9" * 20, None)],
+)
+def test_retry_after_is_read_in_seconds_and_as_a_date(header: str, seconds: float | None) -> None:
+    assert retry_after_s(Reply(headers={"retry-after": header}), make.NOW) == seconds

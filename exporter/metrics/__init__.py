@@ -105,15 +105,22 @@ class Metrics:
         series = self._series.get(observation.model_id)
         if series is not None:
             series.last = observation
+            series.last_probe = observation.checked_at.timestamp()
             series.last_success = last_success.timestamp() if last_success else None
             series.last_failure = last_failure.timestamp() if last_failure else None
 
-    def observe(self, observation: Observation) -> None:
-        """Take a finished probe. One of a model that has left the configuration meanwhile is dropped."""
+    def observe(self, observation: Observation, *, probed: bool = True) -> None:
+        """Take a finished probe. One of a model that has left the configuration meanwhile is dropped.
+
+        What was not `probed` changes the state and counts nowhere.
+        """
         series = self._series.get(observation.model_id)
-        if series is None:
+        if series is None or (series.model.provider, series.model.task) != (observation.provider, observation.task):
             return
         series.last = observation
+        if not probed:
+            return
+        series.last_probe = observation.checked_at.timestamp()
         series.probes += 1
         series.counted += observation.counts
         series.counted_failures += observation.counts and not observation.success

@@ -44,7 +44,7 @@ class ModelSeries(Collector):
             "ai_model_last_probe_timestamp_seconds",
             "When the last probe finished.",
             every,
-            lambda s: s.last.checked_at.timestamp() if s.last else None,
+            lambda s: s.last_probe,
         )
         yield _gauge(
             "ai_model_last_success_timestamp_seconds",
@@ -95,9 +95,7 @@ def _state(every: Sequence[Series]) -> Metric:
 
 
 def _counters(every: Sequence[Series]) -> Iterator[Metric]:
-    probes = CounterMetricFamily(
-        "ai_model_probes", "Results, those of models not asked during an incident too.", labels=BY_MODEL
-    )
+    probes = CounterMetricFamily("ai_model_probes", "Finished probes.", labels=BY_MODEL)
     failures = CounterMetricFamily(
         "ai_model_probe_failures", "Finished probes whose reason was not `ok`, by reason.", labels=(*BY_MODEL, "reason")
     )

@@ -41,6 +41,7 @@ class Series:
     buckets: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
     duration_sum_s: float = 0.0
     last: Observation | None = None
+    last_probe: float | None = None
     last_success: float | None = None
     last_failure: float | None = None
     checks: list[int] = field(default_factory=list)

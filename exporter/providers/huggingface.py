@@ -88,7 +88,17 @@ def read_listing(reply: Reply, model_id: str, hub_provider: str) -> Listing:
         gated=document["gated"] is not False if "gated" in document else None,
         disabled=document["disabled"] is True if "disabled" in document else None,
         undeployment_signs=_undeployment_signs(document) if mapping else None,
+        task=_task(document, hub_provider),
     )
+
+
+def _task(document: Mapping[str, Any], hub_provider: str) -> str | None:
+    """Return what the provider serves the model for, else what its card says it is for."""
+    mapping = document.get("inferenceProviderMapping")
+    entry = mapping.get(hub_provider) if isinstance(mapping, Mapping) else None
+    task = entry.get("task") if isinstance(entry, Mapping) else None
+    found = task or document.get("pipeline_tag")
+    return found if isinstance(found, str) else None
 
 
 def _undeployment_signs(document: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import errno
 import json
+import re
 import ssl
 import time
 from dataclasses import dataclass, replace
@@ -22,6 +24,7 @@ from yarl import URL
 from exporter.models import Fault, Reply, Secret, Timings
 
 MAX_REDIRECTS: Final = 5
+_USER_INFO: Final = re.compile(r"//[^/@\s]+@")
 # A host is asked every few seconds when many models share it; a kept connection saves the handshake.
 KEEPALIVE_S: Final = 75.0
 DNS_CACHE_S: Final = 60
@@ -194,7 +197,7 @@ class Wire:
         if reply.fault is Fault.RESET and marks.reused and marks.first_byte is None:
             # The server closed a kept connection at the moment it was used again: that is no fault of anybody's.
             marks.reused = False
-            reply = await self._exchange(asked, url, marks)
+            reply = replace(await self._exchange(asked, url, marks), sends=2)
         return reply
 
     async def _exchange(self, asked: _Asked, url: URL, marks: _Marks) -> Reply:
@@ -233,12 +236,19 @@ class Wire:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             if isinstance(error, TimeoutError):
                 raise
-            fault = next(fault for kind, fault in FAULT_OF if isinstance(error, kind))
-            text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            fault = _fault_of(error)
+            text = (
+                f"{type(error).__name__}: {_USER_INFO.sub('//***@', str(error))}"
+                if str(error)
+                else type(error).__name__
+            )
             return Reply(fault=fault, error=text, timings=marks.timings(_now()))
 
     def _proxy_for(self, url: URL) -> str | None:
-        """Return the proxy that the environment names. Not by aiohttp's trust_env, which reads ~/.netrc as well."""
+        """Return the proxy that the environment names. Not by aiohttp's trust_env, which reads ~/.netrc as well.
+
+        Its user and password go out in a header, but into no error text: see `_USER_INFO`.
+        """
         proxy = self._proxies.get(url.scheme)
         return None if proxy is None or proxy_bypass(url.host or "") else proxy
 
@@ -276,6 +286,12 @@ class _Asked:
             error=reply.error.replace(secret, "***"),
             headers={name: value.replace(secret, "***") for name, value in reply.headers.items()},
         )
+
+
+def _fault_of(error: Exception) -> Fault:
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.ECONNREFUSED:
+        return Fault.REFUSED
+    return next(fault for kind, fault in FAULT_OF if isinstance(error, kind))
 
 
 def _now() -> float:

@@ -6,7 +6,8 @@ The reads are statements: who has a connection sends them.
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 from exporter.models import Observation
 from exporter.store import rows, statistics
@@ -21,6 +22,10 @@ INSERT INTO model_metrics (
     :checked_at, :provider, :reason, :scope, :http_status, :counted, :attempts, :timings, :canonical_id, :hub_sha,
     :served_sha, :compute_type, :compute_time_s, :requests, :cached, :cold, :canary, :correct
 )
+"""
+_COUNTED_AT: Final = """
+SELECT id, model_id, success, response_time_ms, cached, checked_at FROM model_metrics
+WHERE model_id = :model_id AND checked_at = :checked_at AND counted
 """
 _SPEND: Final = """
 INSERT INTO spending (provider, month, requests, compute_s) VALUES (:provider, :month, :requests, :compute_s)
@@ -80,13 +85,26 @@ def insert(connection: sqlite3.Connection, observation: Observation) -> None:
     if row["counted"]:
         connection.execute(statistics.ADD, statistics.of_one_check(row))
     if row["requests"]:  # a result that is told again, without a request, carries a compute time that was paid before
-        connection.execute(_SPEND, _spent(row))
+        spend(connection, row["provider"], observation.checked_at, row["requests"], row["compute_time_s"] or 0.0)
 
 
-def _spent(row: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "provider": row["provider"],
-        "month": row["checked_at"][: len("2025-12")],
-        "requests": row["requests"],
-        "compute_s": float(row["compute_time_s"] or 0.0),
+def retract(connection: sqlite3.Connection, model_id: str, checked_at: datetime) -> None:
+    """Let the check of a model at that time count no longer, within the caller's transaction. Raises sqlite3.Error."""
+    wanted = {"model_id": rows.clean(model_id), "checked_at": rows.to_text(checked_at)}
+    for row in connection.execute(_COUNTED_AT, wanted).fetchall():
+        connection.execute("UPDATE model_metrics SET counted = 0 WHERE id = ?", (row["id"],))
+        connection.execute(statistics.TAKE, statistics.of_one_check(row))
+
+
+def spend(connection: sqlite3.Connection, provider: str, at: datetime, requests: int, compute_s: float) -> None:
+    """Add to what was spent in the month of `at`, within the caller's transaction.
+
+    Raises sqlite3.Error, ValueError, TypeError or OverflowError.
+    """
+    spent = {
+        "provider": rows.clean(provider),
+        "month": rows.to_text(at)[: len("2025-12")],
+        "requests": requests,
+        "compute_s": rows.clean(float(compute_s)) or 0.0,
     }
+    connection.execute(_SPEND, spent)

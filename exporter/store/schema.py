@@ -128,6 +128,11 @@ def connect(
     return connection
 
 
+def set_busy_timeout(connection: sqlite3.Connection, seconds: float) -> None:
+    """Let the connection wait so long for other processes from now on. Raises sqlite3.Error."""
+    connection.execute(f"PRAGMA busy_timeout = {round(1000 * seconds)}")
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Hold the write lock from the start; commit at the end, undo everything when something is raised."""

@@ -1,7 +1,11 @@
-"""How statistics add up: one statement, for one check that is recorded and for a whole row that is carried over."""
+"""How statistics add up, and how one check is taken out of them again.
+
+One statement adds: one check that is recorded, or a whole row that is carried over.
+"""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -29,6 +33,27 @@ INSERT INTO model_stats (
     response_time_sum_ms = response_time_sum_ms + excluded.response_time_sum_ms
 """
 
+# To be sent when the row no longer counts. What retention deleted is still in the sums, so they are not added up anew;
+# a newest time is sought among the rows only when it was that of this check.
+TAKE: Final = """
+UPDATE model_stats SET
+    total_checks = total_checks - :total_checks,
+    successful_checks = successful_checks - :successful_checks,
+    failed_checks = failed_checks - :failed_checks,
+    avg_response_time_ms = (response_time_sum_ms - :response_time_sum_ms)
+        / nullif(measured_checks - :measured_checks, 0),
+    last_success_at = CASE WHEN last_success_at = :last_success_at THEN (
+        SELECT checked_at FROM model_metrics WHERE model_id = :model_id AND counted AND success
+        ORDER BY checked_at DESC LIMIT 1) ELSE last_success_at END,
+    last_failure_at = CASE WHEN last_failure_at = :last_failure_at THEN (
+        SELECT checked_at FROM model_metrics WHERE model_id = :model_id AND counted AND NOT success
+        ORDER BY checked_at DESC LIMIT 1) ELSE last_failure_at END,
+    success_rate = 100.0 * (successful_checks - :successful_checks) / nullif(total_checks - :total_checks, 0),
+    measured_checks = measured_checks - :measured_checks,
+    response_time_sum_ms = response_time_sum_ms - :response_time_sum_ms
+WHERE model_id = :model_id
+"""
+
 FROM_ROWS: Final = """
 INSERT INTO model_stats (
     model_id, total_checks, successful_checks, failed_checks, avg_response_time_ms, last_success_at, last_failure_at,
@@ -47,8 +72,8 @@ WHERE :model_id IS NULL OR model_id = :model_id
 """
 
 
-def of_one_check(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what one row of model_metrics adds, as the parameters of ADD."""
+def of_one_check(row: Mapping[str, Any] | sqlite3.Row) -> dict[str, Any]:
+    """Return what one row of model_metrics adds, as the parameters of ADD and of TAKE."""
     success = row["success"]
     # An answer from a cache says nothing of the model's speed.
     response_time_ms = None if row["cached"] else row["response_time_ms"]

@@ -66,16 +66,29 @@ class Store:
 
         A database that holds real checks is not opened as a simulated one; a simulated one is renamed when a real one
         is asked for. Rows older than `history_s` seconds are deleted bit by bit. `now` gives aware UTC. SQLite waits
-        `busy_timeout_s` for other processes, `queue_rows` may wait to be committed, `wait` is how the writer waits.
+        `busy_timeout_s` for other processes, a second at most where rows are committed; `queue_rows` may wait for that,
+        `wait` is how the writer waits.
         """
         path = path.absolute()  # a process that changes its folder goes on with the same file
         opened = open_database(path, simulated=simulated, now=now(), busy_timeout_s=busy_timeout_s)
-        writer = Writer(opened.connection, path, history_s=history_s, now=now, queue_rows=queue_rows, wait=wait)
+        writer = Writer(
+            opened.connection,
+            path,
+            history_s=history_s,
+            now=now,
+            busy_timeout_s=busy_timeout_s,
+            queue_rows=queue_rows,
+            wait=wait,
+        )
         readers = Readers(path, busy_timeout_s=busy_timeout_s, note=writer.note)
         return cls(path, opened, readers, writer, now)
 
     def close(self) -> None:
-        """Commit what waits, with one last try, and close the file. Idempotent."""
+        """Commit what waits, with one last try, and close the file. Idempotent.
+
+        What was lost can be asked for afterwards: `rows_dropped` counts the rows that could not be committed as well,
+        and `last_error` says why.
+        """
         atexit.unregister(self.close)
         self._readers.close()
         self._writer.close()
@@ -104,7 +117,10 @@ class Store:
 
     @property
     def rows_dropped(self) -> int:
-        """How many rows were lost: they did not fit the queue, could not be stored, or came after the end."""
+        """How many rows were lost: they did not fit the queue, could not be stored, or came after the end.
+
+        It stays readable after `close`.
+        """
         return self._writer.rows_dropped
 
     @property
@@ -124,16 +140,32 @@ class Store:
 
     @property
     def last_error(self) -> str | None:
-        """What the last failure said; None when a commit has worked since."""
+        """What the last failure said; None when a commit has worked since. It stays readable after `close`."""
         return self._writer.last_error
 
     def record(self, observation: Observation) -> Future[bool]:
         """Queue an observation for the history and the statistics; returns at once and raises nothing.
 
         The future is True when the row is committed. It is False as soon as a first try has failed: the row stays
-        queued then, and is tried again until it is stored. False also when the row is dropped.
+        queued then, and is tried again until it is stored. While the last commit failed it is False at once. False also
+        when the row is dropped.
         """
         return self._writer.record(lambda connection: checks.insert(connection, observation))
+
+    def retract(self, model_id: str, checked_at: datetime) -> Future[bool]:
+        """Queue that the check of a model at that time (aware) was not the model's own doing, as `record` does.
+
+        The row stays in the history, but counts no longer, and is taken out of the statistics: by one transaction,
+        after the observations that were recorded before. A check that does not count, or is not there, is left alone.
+        """
+        return self._writer.record(lambda connection: checks.retract(connection, model_id, checked_at))
+
+    def spend(self, provider: str, at: datetime, requests: int, compute_s: float = 0.0) -> Future[bool]:
+        """Queue what requests for inference cost whose results are not kept, as `record` does an observation.
+
+        It is added to the `spending` of the provider in the UTC month of `at` (aware); `compute_s` is in seconds.
+        """
+        return self._writer.record(lambda connection: checks.spend(connection, provider, at, requests, compute_s))
 
     def record_event(self, event: Event) -> Future[bool]:
         """Queue an event as `record` does an observation."""

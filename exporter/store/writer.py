@@ -6,7 +6,8 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from exporter.store import retention
 from exporter.store.errors import StorageError, explain
-from exporter.store.schema import transaction
+from exporter.store.schema import BUSY_TIMEOUT_S, set_busy_timeout, transaction
 
 T = TypeVar("T")
 Wait = Callable[[threading.Event, float], object]
@@ -23,6 +24,7 @@ Write = Callable[[sqlite3.Connection], object]
 """Writes one row, and what belongs to it, within the writer's transaction: all of it or nothing."""
 
 QUEUE_ROWS: Final = 10_000
+ROWS_BUSY_TIMEOUT_S: Final = 1.0  # rows are tried again, and who recorded them may hold a slot until the first try
 OPERATIONS: Final = ("models", "read", "retention", "row", "write", "writer")
 # What is wrong with one row alone; any other error of SQLite is about the database, and worth trying again.
 ROW_ERRORS: Final = (
@@ -43,7 +45,7 @@ class _Row:
     future: Future[bool] = field(default_factory=Future)
 
     def settle(self, stored: bool) -> None:
-        if not self.future.done():
+        with suppress(InvalidStateError):  # the first word stands, whichever thread says it
             self.future.set_result(stored)
 
 
@@ -58,7 +60,10 @@ class Writer:
     """Owns the writing connection from here on, and closes it in its thread.
 
     A commit that fails is tried again after 0.5 s, then twice as long each time up to 30 s, until it works or the
-    writer is closed; its rows stay queued. `wait` is how it waits, so that tests need not.
+    writer is closed; its rows stay queued. Jobs of callers wait `busy_timeout_s` for other processes, rows a second at
+    most. `wait` is how it waits, so that tests need not.
+
+    `rows_dropped`, `errors` and `last_error` stay readable when it is closed.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Writer:
         *,
         history_s: float,
         now: Callable[[], datetime],
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
         queue_rows: int = QUEUE_ROWS,
         wait: Wait = threading.Event.wait,
     ) -> None:
@@ -78,6 +84,8 @@ class Writer:
         self._connection = connection
         self._path = path
         self._now = now
+        self._busy_timeout_s = busy_timeout_s
+        self._rows_busy_timeout_s = min(busy_timeout_s, ROWS_BUSY_TIMEOUT_S)
         self._capacity = queue_rows
         self._wait = wait
         self._lock = threading.Lock()
@@ -111,13 +119,16 @@ class Writer:
     def record(self, write: Write) -> Future[bool]:
         """Queue a row and return at once. The future is True when the row is committed, False when a first try failed.
 
-        False as well for a row that can never be stored, that a full queue drops, or that comes after the end.
+        False at once while the last commit failed: nobody waits for the end of a back-off; the row stays queued. False
+        as well for a row that can never be stored, that a full queue drops, or that comes after the end.
         """
         row = _Row(write)
         row.future.set_running_or_notify_cancel()  # who gives up waiting does not take the row back
         with self._lock:
             if not self._refusing:
                 self._waiting.append(row)
+                if self._failures:
+                    row.settle(False)
             lost = [row] if self._refusing else self._overflow()
         self._drop(lost)
         self._wake.set()
@@ -185,6 +196,7 @@ class Writer:
     def _do(self, job: _Job[Any]) -> None:
         self._job = job
         try:
+            set_busy_timeout(self._connection, self._busy_timeout_s)
             with transaction(self._connection):
                 result = job.work(self._connection)
         except (sqlite3.Error, *ROW_ERRORS) as error:
@@ -197,6 +209,7 @@ class Writer:
     def _commit(self) -> None:
         unfit: dict[_Row, Exception] = {}
         try:
+            set_busy_timeout(self._connection, self._rows_busy_timeout_s)
             with transaction(self._connection):
                 for row in self._batch:
                     try:
@@ -204,13 +217,12 @@ class Writer:
                     except ROW_ERRORS as error:
                         unfit[row] = error
         except sqlite3.Error as error:
-            self._failures += 1
             self.note("write", error)
             self._requeue()
             return
         with self._lock:
             done, self._batch = self._batch, deque()
-        self._failures = 0
+            self._failures = 0
         self.last_error = None
         for row, flaw in unfit.items():
             self.note("row", flaw)
@@ -232,11 +244,13 @@ class Writer:
 
     def _requeue(self) -> None:
         with self._lock:
+            self._failures += 1
             failed, self._batch = self._batch, deque()
             self._waiting.extendleft(reversed(failed))
             lost = self._overflow()
+            late = [*self._waiting]  # those that came during the try are told with it
         self._drop(lost)
-        for row in failed:
+        for row in late:
             row.settle(False)
 
     def _overflow(self) -> list[_Row]:

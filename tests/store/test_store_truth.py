@@ -30,7 +30,7 @@ from store_kit import (
 )
 
 from exporter.models import Event, EventKind, Observation
-from exporter.store import StorageError, Store, changes, checks, schema
+from exporter.store import StorageError, Store, changes, checks, schema, statistics
 from exporter.store.retention import EVERY_S, STEP_ROWS
 from exporter.store.rows import to_text
 
@@ -130,6 +130,50 @@ def test_what_was_spent_is_known_after_a_restart_and_after_its_checks_are_gone(
     swept(again, clock, waits)
     assert again.count_history("gpt2") == 0
     assert again.spending() == {("huggingface", "2025-11"): (3, 1.5)}
+
+
+@pytest.mark.parametrize(
+    ("spent", "expected"),
+    [
+        pytest.param([("huggingface", NOW, 2)], {("huggingface", "2025-12"): (3, 0.5)}, id="no-time-was-told"),
+        pytest.param([("huggingface", NOW, 2, 0.25)] * 2, {("huggingface", "2025-12"): (5, 1.0)}, id="twice"),
+        pytest.param([("huggingface", NOW, 1, math.inf)], {("huggingface", "2025-12"): (2, 0.5)}, id="no-number"),
+        pytest.param(
+            [("elsewhere", datetime(2026, 1, 1, 8, 59, tzinfo=timezone(timedelta(hours=9))), 4)],
+            {("huggingface", "2025-12"): (1, 0.5), ("elsewhere", "2025-12"): (4, 0.0)},
+            id="another-provider-and-a-month-of-utc",
+        ),
+        pytest.param(
+            [("else\ud800", NOW, 1)],
+            {("huggingface", "2025-12"): (1, 0.5), ("else\ufffd", "2025-12"): (1, 0.0)},
+            id="a-hostile-name",
+        ),
+    ],
+)
+def test_what_is_spent_without_a_check_is_added_to_what_checks_cost(
+    store: Store, spent: list[Any], expected: dict[tuple[str, str], tuple[int, float]]
+) -> None:
+    stored(store, observe(requests=1, compute_time_s=0.5))
+
+    assert [store.spend(*each).result(PATIENCE_S) for each in spent] == [True] * len(spent)
+    assert store.spending() == expected
+    assert store.count_history("gpt2") == 1
+
+
+@pytest.mark.parametrize(
+    "spent",
+    [
+        pytest.param((None, NOW, 1), id="no-provider"),
+        pytest.param(("huggingface", NOW, 2**70), id="a-number-too-big"),
+        pytest.param(("huggingface", NOW, 1, "long"), id="no-number"),
+    ],
+)
+def test_spending_that_can_never_be_stored_is_dropped_alone(store: Store, spent: Any) -> None:
+    assert store.spend(*spent).result(PATIENCE_S) is False
+    assert stored(store, observe(requests=1)) == [True]
+
+    assert store.spending() == {("huggingface", "2025-12"): (1, 0.0)}
+    assert (store.errors["row"], store.rows_dropped, store.healthy) == (1, 1, True)
 
 
 def test_a_check_that_is_tried_again_is_paid_once(open_store: Open, waits: Waits, path: Path) -> None:
@@ -385,7 +429,7 @@ def test_checks_events_and_baselines_wait_in_one_queue_and_are_committed_togethe
 
     waits.over()
     waits.until(IDLE_S)
-    assert [row.result(PATIENCE_S) for row in late] == [True] * 3
+    assert [row.result(PATIENCE_S) for row in late] == [False] * 3  # said while the store was failing
     assert messages(store.get_events()) == ["1"]
     assert store.load_baselines() == {"gpt2": {"a": 1}}
     assert store.count_history("gpt2") == 1
@@ -553,6 +597,15 @@ def test_a_database_that_is_begun_has_the_same_tables_as_one_that_was_migrated_a
             r"SEARCH h .*COVERING INDEX model_metrics_judged \(model_id=\? AND checked_at>\?\)",
             id="accuracy",
         ),
+        pytest.param(
+            checks._COUNTED_AT,
+            {},
+            r"SEARCH model_metrics .*INDEX model_metrics_of_model \(model_id=\? AND checked_at=\?\)",
+            id="the-check-to-retract",
+        ),
+        pytest.param(
+            statistics.TAKE, {}, r"SEARCH model_metrics .*INDEX model_metrics_of_model \(model_id=\?\)", id="retracting"
+        ),
         pytest.param(changes.EVENTS, {}, r"SEARCH events .*INDEX events_by_age \(at>\?", id="events"),
         pytest.param(
             changes.EVENTS_OF_MODEL,
@@ -599,12 +652,14 @@ def test_a_read_that_fails_says_so(store: Store, path: Path, ask: Callable[[Stor
         ask(store)
 
 
-def test_a_closed_store_takes_neither_events_nor_baselines(store: Store) -> None:
+def test_a_closed_store_takes_nothing_any_more(store: Store) -> None:
     store.close()
 
     assert told(store, tell()) == [False]
     assert not saved(store, "gpt2", {})
-    assert store.rows_dropped == 2
+    assert not store.spend("huggingface", NOW, 1).result(PATIENCE_S)
+    assert not store.retract("gpt2", NOW).result(PATIENCE_S)
+    assert store.rows_dropped == 4
 
 
 def test_the_table_of_checks_holds_every_field_of_an_observation(store: Store, path: Path) -> None:
@@ -612,4 +667,8 @@ def test_the_table_of_checks_holds_every_field_of_an_observation(store: Store, p
     kept = {name for (name,) in query(path, "SELECT name FROM pragma_table_info('model_metrics')")}
 
     fields = {renamed.get(field.name, field.name) for field in dataclasses.fields(Observation)}
-    assert fields - kept == {"task", "checks"}  # the one is the model's, the others are counted where they are made
+    assert fields - kept == {
+        "task",
+        "checks",
+        "retry_after_s",
+    }  # the one is the model's, the others are counted where they are made

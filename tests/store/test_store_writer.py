@@ -85,9 +85,10 @@ def test_a_full_database_loses_no_row_and_heals_by_itself(store: Store, waits: W
     waits.over()
     waits.until(1.0)
     late = store.record(big(message="3", response_time_ms=3.0))
+    assert late.done()  # the writer has yet to wait for a second, the one who recorded it has not
+    assert late.result() is False
     waits.over()
     waits.until(2.0)
-    assert late.result(PATIENCE_S) is False
 
     free(store)
     waits.over()
@@ -163,6 +164,63 @@ def test_models_are_saved_at_once_also_during_a_back_off(store: Store, waits: Wa
     assert store.count_history("gpt2") == 1
 
 
+def test_a_row_that_comes_during_a_commit_that_fails_does_not_wait_for_the_next_one(store: Store, waits: Waits) -> None:
+    late: list[Future[bool]] = []
+
+    def fail(connection: sqlite3.Connection) -> None:
+        if not late:
+            late.append(store.record(observe()))
+            raise sqlite3.OperationalError("disk I/O error")
+
+    assert store._writer.record(fail).result(PATIENCE_S) is False
+    waits.until(0.5)
+    assert late[0].done()
+    assert late[0].result() is False
+    assert store.queue_rows == 2
+
+    waits.over()
+    waits.until(IDLE_S)
+    assert (store.healthy, store.queue_rows, store.count_history("gpt2")) == (True, 0, 1)
+    assert stored(store, observe()) == [True]  # and the next one is waited for again
+
+
+def test_a_row_that_is_stored_at_the_second_try_has_had_its_answer(store: Store, waits: Waits) -> None:
+    told: list[bool] = []
+
+    def fail(connection: sqlite3.Connection) -> None:
+        if not told:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    row = store._writer.record(fail)
+    row.add_done_callback(lambda done: told.append(done.result()))
+    waits.until(0.5)
+    waits.over()
+    waits.until(IDLE_S)
+    assert (told, row.result(), store.healthy) == ([False], False, True)
+
+
+@pytest.mark.parametrize(
+    ("busy_timeout_s", "of_rows_ms", "of_jobs_ms"),
+    [
+        pytest.param(5.0, 1000, 5000, id="rows-wait-less-than-callers"),
+        pytest.param(0.25, 250, 250, id="nobody-waits-longer-than-was-said"),
+    ],
+)
+def test_rows_wait_for_other_processes_a_second_at_most(
+    open_store: Open, busy_timeout_s: float, of_rows_ms: int, of_jobs_ms: int
+) -> None:
+    store = open_store(busy_timeout_s=busy_timeout_s)
+    seen: list[int] = []
+
+    def look(connection: sqlite3.Connection) -> int:
+        return int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
+
+    for _ in range(2):
+        assert store._writer.record(lambda connection: seen.append(look(connection))).result(PATIENCE_S)
+        seen.append(store._writer.call("models", look))
+    assert seen == [of_rows_ms, of_jobs_ms] * 2
+
+
 def test_a_full_queue_drops_the_oldest_rows_and_counts_them(open_store: Open, waits: Waits) -> None:
     store = open_store(wait=waits, queue_rows=3)
     waits.until(IDLE_S)
@@ -173,11 +231,10 @@ def test_a_full_queue_drops_the_oldest_rows_and_counts_them(open_store: Open, wa
 
     assert store.queue_rows == 3
     assert store.rows_dropped == 3
-    assert [row.done() for row in rows] == [True, True, False, False, False]
+    assert [row.done() and row.result() for row in rows] == [False] * 5
     free(store)
     waits.over()
     waits.until(IDLE_S)
-    assert [row.result(PATIENCE_S) for row in rows] == [False, False, True, True, True]
     assert sorted(row["error_message"] for row in store.get_model_history("gpt2")) == ["3", "4", "5"]
 
 
@@ -199,6 +256,18 @@ def test_rows_that_cannot_be_committed_by_closing_are_counted_as_dropped(store: 
     store.close()
 
     assert (store.queue_rows, store.rows_dropped) == (0, 2)
+    assert store.last_error == "write: database or disk is full"
+    assert store.errors["write"] == 2
+
+    store.close()
+    assert (store.rows_dropped, store.errors["write"]) == (2, 2)  # nothing is lost twice
+
+
+def test_a_store_that_lost_nothing_says_so_when_it_is_closed(store: Store) -> None:
+    store.record(observe())
+    store.close()
+
+    assert (store.queue_rows, store.rows_dropped, store.last_error) == (0, 0, None)
 
 
 TEXT = "lone \ud800 surrogate, pair \ud83d\ude00, nul \x00, 'quote', \"quote\"; DROP TABLE model_metrics; --"
