@@ -53,7 +53,7 @@ async def test_a_host_that_is_gone_is_one_incident_and_no_model_is_down(tmp_path
 
 @pytest.mark.parametrize(
     ("token", "status", "scopes"),
-    [(None, "auth_required", []), ("hf_wrongwrongwrong", "unknown", ["account"])],
+    [(None, "auth_required", ["account"]), ("hf_wrongwrongwrong", "unknown", ["account"])],
     ids=["no token", "a wrong token"],
 )
 async def test_what_is_wrong_with_the_token_is_not_shown_as_failed_models(
