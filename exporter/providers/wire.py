@@ -99,13 +99,11 @@ class _TimedTLS(ssl.SSLContext):
         return super().wrap_bio(*args, **kwargs)
 
 
-def client_tls(ca_file: str | None = None) -> ssl.SSLContext:
-    """Return a verifying client context with the system's authorities, or those of `ca_file` as well."""
+def client_tls() -> ssl.SSLContext:
+    """Return a verifying client context with the system's authorities."""
     context = _TimedTLS(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_default_certs()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
     return context
 
 
