@@ -15,10 +15,11 @@ import click
 from exporter import log
 from exporter.commands import leaves, probe_once, run_daemon, scan_once, show_serving, with_hubs
 from exporter.config import Config, ConfigError
+from exporter.credentials import Keyring
 from exporter.discovery import Hub, provider_of
 from exporter.discovery import check as check_serving
 from exporter.discovery import discover as discover_models
-from exporter.service import Keyring, loader
+from exporter.service import loader
 from exporter.store import StorageError
 from exporter.version import __version__
 

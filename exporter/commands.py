@@ -24,11 +24,12 @@ from rich.text import Text
 
 from exporter.clock import SystemClock
 from exporter.config import Config, ConfigError
+from exporter.credentials import Keyring
 from exporter.discovery import MAX_BODY_BYTES, DiscoveryError, Hub, Serving
 from exporter.models import Reply, Status
 from exporter.observing import as_result
 from exporter.providers import Wire
-from exporter.service import USER_AGENT, Keyring, Service, open_service, stand_in
+from exporter.service import USER_AGENT, Service, open_service, stand_in
 from exporter.store import StorageError
 from exporter.version import __version__
 from exporter.web.debug import exchange_log

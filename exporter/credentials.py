@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,31 @@ _Stamp = tuple[int, int, int, int]
 
 class CredentialError(Exception):
     """A token is configured but cannot be used. The message names its source, never its value."""
+
+
+class Keyring:
+    """The tokens by the name of their environment variable; what they hold now is kept out of the log."""
+
+    def __init__(self, environ: Mapping[str, str], dotenv: Path | None) -> None:
+        self._environ = environ
+        self._dotenv = dotenv
+        self._tokens: dict[str, Token] = {}
+
+    def token(self, name: str) -> Token:
+        """Return the look-up of one token."""
+        if name not in self._tokens:
+            self._tokens[name] = Token(name, self._environ, self._dotenv)
+        return self._tokens[name]
+
+    def secrets(self) -> Iterator[Secret]:
+        """Return every token that is set now."""
+        for token in list(self._tokens.values()):
+            try:
+                secret = token.get()
+            except CredentialError:
+                continue
+            if secret is not None:
+                yield secret
 
 
 class Token:

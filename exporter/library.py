@@ -21,9 +21,10 @@ from aiohttp import web
 
 from exporter import log
 from exporter.clock import SystemClock
+from exporter.credentials import Keyring
 from exporter.models import Observation
 from exporter.scheduler import Agent
-from exporter.service import Keyring, Service, loader, open_service
+from exporter.service import Service, loader, open_service
 from exporter.session import Session
 from exporter.store import Store
 from exporter.web.asgi import AsgiApp

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,15 +23,15 @@ from exporter.board import Board
 from exporter.chronicle import Chronicle
 from exporter.clock import Clock, SystemClock
 from exporter.config import Config, ConfigError
-from exporter.credentials import CredentialError, Token
+from exporter.credentials import CredentialError, Keyring
 from exporter.demo import DEMO_TOKEN, StandIn
 from exporter.fallback import Fallback
 from exporter.gate import Gate, Skip
 from exporter.incidents import Incidents
 from exporter.metrics import BudgetReading, Metrics, Readings
-from exporter.models import EventKind, Incident, Observation, Reason, Scope, Secret
 from exporter.prober import Monitor
 from exporter.providers import PROVIDERS, Connectivity, Provider, Wire
+from exporter.remembered import remember
 from exporter.scheduler import Agent, Scheduler, Slots
 from exporter.store import StorageError, Store
 from exporter.version import __version__
@@ -41,34 +41,7 @@ from exporter.web.webconfig import WebConfig
 USER_AGENT: Final = f"ai-model-exporter/{__version__}"
 REVISION_VARIABLE: Final = "AI_MODEL_EXPORTER_REVISION"
 WATCH_EVERY_S: Final = 1.0
-# How far back the fallbacks that were in use are looked for.
-SWITCHES_READ: Final = 1000
 SERVER_SHUTDOWN_S: Final = 2.0
-
-
-class Keyring:
-    """The tokens by the name of their environment variable; what they hold now is kept out of the log."""
-
-    def __init__(self, environ: Mapping[str, str], dotenv: Path | None) -> None:
-        self._environ = environ
-        self._dotenv = dotenv
-        self._tokens: dict[str, Token] = {}
-
-    def token(self, name: str) -> Token:
-        """Return the look-up of one token."""
-        if name not in self._tokens:
-            self._tokens[name] = Token(name, self._environ, self._dotenv)
-        return self._tokens[name]
-
-    def secrets(self) -> Iterator[Secret]:
-        """Return every token that is set now."""
-        for token in list(self._tokens.values()):
-            try:
-                secret = token.get()
-            except CredentialError:
-                continue
-            if secret is not None:
-                yield secret
 
 
 class ServerStoppedError(Exception):
@@ -165,7 +138,7 @@ class Service:
     async def begin(self) -> None:
         """Take up where the store left off. Raises StorageError."""
         await asyncio.to_thread(self.store.sync_models, self.config.models)
-        remembered = await asyncio.to_thread(_remember, self.store)
+        remembered = await asyncio.to_thread(remember, self.store)
         known = [remembered.last[model.model_id] for model in self.config.active if model.model_id in remembered.last]
         self.gate.restore(
             remembered.spending,
@@ -418,54 +391,6 @@ def loader(path: Path, database: Path | None = None) -> Callable[[], Config]:
 
 def _open_store(config: Config, simulated: bool, clock: Clock) -> Store:
     return Store.open(config.database, simulated=simulated, history_s=config.history_s, now=clock.now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Remembered:
-    """What a store knows of the time before this process."""
-
-    last: Mapping[str, Observation]
-    stats: Mapping[str, Mapping[str, Any]]
-    spending: Mapping[tuple[str, str], tuple[int, float]]
-    asked: Mapping[str, datetime]
-    baselines: Mapping[str, Mapping[str, Any]]
-    choices: Mapping[str, str | None]
-    incidents: Sequence[Incident]
-
-
-def _remember(store: Store) -> _Remembered:
-    switches = store.get_events(kinds=[EventKind.FALLBACK_CHANGED], limit=SWITCHES_READ)
-    return _Remembered(
-        last=store.last_observations(),
-        stats=store.all_stats(),
-        spending=store.spending(),
-        asked=store.last_asked(),
-        baselines=store.load_baselines(),
-        # Newest first: the oldest is written first and the newest stays.
-        choices={switch["model_id"]: switch["after"] for switch in reversed(switches)},
-        incidents=_still_open(
-            store.get_events(kinds=[EventKind.INCIDENT_OPENED, EventKind.INCIDENT_CLOSED], limit=SWITCHES_READ)
-        ),
-    )
-
-
-def _still_open(events: Sequence[Mapping[str, Any]]) -> list[Incident]:
-    """Return the incidents of these events, newest first, that no later one closed."""
-    newest: dict[str, Mapping[str, Any]] = {}
-    for event in events:
-        newest.setdefault(event["provider"], event)
-    return [
-        Incident(
-            provider=event["provider"],
-            scope=Scope(event["after"]["scope"]),
-            reason=Reason(event["after"]["reason"]),
-            opened_at=datetime.fromisoformat(event["after"]["opened_at"]),
-            model_ids=tuple(event["after"]["model_ids"]),
-            message=event["message"],
-        )
-        for event in newest.values()
-        if event["kind"] == EventKind.INCIDENT_OPENED
-    ]
 
 
 def _close_store(store: Store) -> None:

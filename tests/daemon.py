@@ -12,8 +12,9 @@ import aiohttp
 import yaml
 
 from exporter.clock import Clock, SystemClock
+from exporter.credentials import Keyring
 from exporter.demo import DEMO_TOKEN, Scenario, StandIn
-from exporter.service import Keyring, Service, loader, open_service
+from exporter.service import Service, loader, open_service
 from exporter.web.webconfig import WebConfig
 from tests.fakes import FakeClock
 from tests.until import until

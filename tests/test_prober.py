@@ -203,7 +203,7 @@ async def test_a_model_that_needs_a_token_is_not_asked_without_one(tmp_path: Pat
 
 
 async def test_a_token_file_that_cannot_be_read_is_told_and_nothing_is_asked(tmp_path: Path) -> None:
-    from exporter.service import Keyring
+    from exporter.credentials import Keyring
 
     async with daemon.running(tmp_path, {"a/b": Scenario(kind=Kind.WARM)}) as running:
         broken = Keyring({"HF_TOKEN_FILE": str(tmp_path / "gone")}, None)
