@@ -284,7 +284,7 @@ class Observation:
     `requests` is how many requests for inference were sent, a second try included. `cached` is true for an answer from
     the host's cache, whose time says nothing of the model. `canary` names the golden input that was sent, `correct`
     says whether its known answer came back; None where that could not be judged. `retry_after_s` is for how long a
-    refusal asked to be left alone.
+    refusal asked to be left alone, `hub_served` what the catalogue says of whether the model is served.
     """
 
     model_id: str
@@ -316,6 +316,7 @@ class Observation:
     correct: bool | None = None
     checks: tuple[Check, ...] = ()
     retry_after_s: float | None = None
+    hub_served: bool | None = None
 
 
 class EventKind(StrEnum):

@@ -60,6 +60,7 @@ def see(model: Model, listing: Listing, verdict: Verdict, at: datetime, asked: A
         canary=None if asked is None else asked.canary.name,
         correct=verdict.correct,
         checks=verdict.checks,
+        hub_served=listing.served,
         retry_after_s=None if reply is None or verdict.success else retry_after_s(reply, at),
     )
 

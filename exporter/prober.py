@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ from exporter.tasks import TASKS, canary_for
 
 # A cold model is asked once more in the same turn.
 MAX_ATTEMPTS: Final = 2
+# `RateLimit: "api";r=<remaining>;t=<seconds to the reset>`
+HUB_LIMIT: Final = re.compile(r";\s*r=([0-9]{1,9})")
 LISTING_HOLDS: Final = timedelta(hours=1)
 
 
@@ -218,6 +221,8 @@ class Monitor:
         if listing.reply.method:
             trace.append(listing.reply)
         now = self._clock.now()
+        if (allowed := HUB_LIMIT.search(listing.reply.headers.get("ratelimit", ""))) is not None:
+            self._metrics.hub_allows(model.provider, int(allowed[1]))
         listing = self._remember(model, listing, now)
         facts = learn(model, listing, now)
         refused = judge_listing(listing, hub_provider)

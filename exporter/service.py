@@ -7,6 +7,7 @@ closed in reverse order.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -273,7 +274,7 @@ class Service:
             or (known.provider, known.task) == (model.provider, model.task)
         )
         self.metrics.set_models(config.active)
-        self.metrics.reloaded(at=self.clock.now())
+        self.metrics.reloaded(at=self.clock.now(), digest=_digest(config))
 
     def _plan(self) -> None:
         """Plan the schedule by what the board knows; who is not on it is asked soon."""
@@ -391,6 +392,12 @@ def loader(path: Path, database: Path | None = None) -> Callable[[], Config]:
 
 def _open_store(config: Config, simulated: bool, clock: Clock) -> Store:
     return Store.open(config.database, simulated=simulated, history_s=config.history_s, now=clock.now)
+
+
+def _digest(config: Config) -> int:
+    """Return a number of the effective configuration that a float holds exactly."""
+    effective = repr(replace(config, sources=(), warnings=()))
+    return int.from_bytes(hashlib.blake2b(effective.encode(), digest_size=6).digest())
 
 
 def _close_store(store: Store) -> None:

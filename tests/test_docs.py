@@ -95,6 +95,7 @@ def everything_exposed() -> Shown:
     metrics.reloaded(at=make.NOW)
     metrics.observe(make.observation("m", status=Status.FAILED))
     metrics.observe(OBSERVATION)
+    metrics.hub_allows("huggingface", 900)
     metrics.cycle_ended(make.NOW)
     return exposed(metrics.render("")[0])
 

@@ -411,3 +411,26 @@ async def test_a_silence_of_everything_is_our_own_network_and_no_models_failure(
     assert {row["status"] for row in result["models"]} == {"unknown"}
     assert incident.scope is Scope.CLIENT
     assert [row["model_info"]["failed_checks"] for row in stats] == [0, 0, 0]
+
+
+async def test_what_the_hub_says_is_shown_beside_what_the_probe_found(tmp_path: Path) -> None:
+    scenarios = {
+        "a/lie": Scenario(kind=Kind.SERVER_ERROR),
+        "a/none": Scenario(kind=Kind.NOT_SERVED),
+        "a/gone": Scenario(kind=Kind.MISSING),
+    }
+    async with daemon.running(tmp_path, scenarios) as running:
+        await running.service.monitor.scan_all_models()
+        lines = (await running.text("/metrics")).splitlines()
+        hashed = [line for line in lines if line.startswith("ai_model_exporter_config_hash ")]
+        await running.service.reload()
+        assert hashed[0] in await running.text("/metrics")
+        base_url = running.service.config.providers["huggingface"].hub_url
+        daemon.write_config(running.config_path, base_url, [entry("a/lie")])
+        await running.service.reload()
+        assert hashed[0] not in await running.text("/metrics")
+    assert 'ai_model_hub_served{model="a/lie",provider="huggingface"} 1.0' in lines
+    assert 'ai_model_hub_served{model="a/none",provider="huggingface"} 0.0' in lines
+    assert not [line for line in lines if line.startswith('ai_model_hub_served{model="a/gone"')]
+    (left,) = [line for line in lines if line.startswith("ai_model_hub_requests_remaining{")]
+    assert 0 < float(left.rpartition(" ")[2]) < 10_000

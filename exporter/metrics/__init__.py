@@ -56,6 +56,15 @@ class Metrics:
         self._reload_time = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration was last loaded with success."
         )
+        self._config_hash = self._gauge(
+            "config_hash", "A number that differs when the effective configuration differs."
+        )
+        self._hub_remaining = Gauge(
+            "ai_model_hub_requests_remaining",
+            "Requests that the hub still allows in its present window, as its last answer said.",
+            ["provider"],
+            registry=self._registry,
+        )
         self._last_cycle: float | None = None
         self._lateness = Histogram(
             "ai_model_exporter_scheduler_lateness_seconds",
@@ -160,11 +169,16 @@ class Metrics:
         """Tell when every model had been probed once more."""
         self._last_cycle = at.timestamp()
 
-    def reloaded(self, *, at: datetime | None) -> None:
-        """Tell of a load of the configuration: when it succeeded, or None when it failed."""
+    def reloaded(self, *, at: datetime | None, digest: int = 0) -> None:
+        """Tell of a load of the configuration: when it succeeded and its digest, or None when it failed."""
         self._reload_ok.set(at is not None)
         if at is not None:
             self._reload_time.set(at.timestamp())
+            self._config_hash.set(digest)
+
+    def hub_allows(self, provider: str, requests: int) -> None:
+        """Tell how many requests the catalogue of a provider still allows in its present window."""
+        self._hub_remaining.labels(provider).set(requests)
 
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the body and its content type: OpenMetrics or the text format, as the Accept header prefers."""

@@ -30,6 +30,12 @@ class ModelSeries(Collector):
             every,
             lambda s: float(s.last.success) if s.last is not None and s.last.counts else None,
         )
+        yield _gauge(
+            "ai_model_hub_served",
+            f"1 when the hub says that the provider serves the model; absent while it does not say. {CACHED}",
+            every,
+            lambda s: float(s.last.hub_served) if s.last is not None and s.last.hub_served is not None else None,
+        )
         yield from _counters(every)
         yield _durations(every)
         yield _phases(every)

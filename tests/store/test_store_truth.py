@@ -671,4 +671,5 @@ def test_the_table_of_checks_holds_every_field_of_an_observation(store: Store, p
         "task",
         "checks",
         "retry_after_s",
+        "hub_served",
     }  # the one is the model's, the others are counted where they are made
