@@ -171,6 +171,19 @@ def explain_mismatch(verdict: Verdict, listing: Listing, task: Task) -> Verdict:
     )
 
 
+def check_identity(verdict: Verdict, reply: Reply, provider: str) -> Verdict:
+    """Read a good answer that another provider gave as wrong: it tells nothing of the one that was asked."""
+    by = reply.headers.get("x-inference-provider", provider)
+    if not verdict.success or by == provider:
+        return verdict
+    return replace(
+        verdict,
+        status=Status.DEGRADED,
+        reason=Reason.WRONG_ANSWER,
+        message=_clean(f"answered by {by}, not by {provider}"),
+    )
+
+
 def retry_after_s(reply: Reply, now: datetime) -> float | None:
     """Return the seconds for which the host asks to be left alone, as it says in seconds or as a date (RFC 9110)."""
     text = reply.headers.get("retry-after", "")

@@ -17,7 +17,7 @@ import structlog
 from exporter.budget import Refusal
 from exporter.changes import Facts
 from exporter.chronicle import Chronicle
-from exporter.classify import explain_mismatch, judge, judge_listing, judge_refusal
+from exporter.classify import check_identity, explain_mismatch, judge, judge_listing, judge_refusal
 from exporter.clock import Clock
 from exporter.config import Config, parse_model
 from exporter.gate import Gate, Skip
@@ -235,7 +235,7 @@ class Monitor:
             spent = judge_refusal(Reply(fault=Fault.BUDGET, error="the month's budget is spent"))
             assert spent is not None, "a fault is a refusal"  # noqa: S101 -- for the type checker
             return Turn(listing=listing, facts=facts, observation=see(model, listing, spent, now))
-        return await self._infer(model, provider, listing, trace)
+        return await self._infer(model, provider, hub_provider, listing, trace)
 
     def _remember(self, model: Model, listing: Listing, now: datetime) -> Listing:
         """Keep what the catalogue says; while it cannot be heard, what it said within the hour holds.
@@ -248,7 +248,9 @@ class Monitor:
         said_at, said = self._listings.get(model.model_id, (now, listing))
         return listing if now - said_at > LISTING_HOLDS else replace(said, reply=listing.reply)
 
-    async def _infer(self, model: Model, provider: Provider, listing: Listing, trace: list[Reply]) -> Turn:
+    async def _infer(
+        self, model: Model, provider: Provider, hub_provider: str, listing: Listing, trace: list[Reply]
+    ) -> Turn:
         task = TASKS[model.task]
         canary = canary_for(task, model, self._next_golden(model))
         attempts: list[Attempt] = []
@@ -266,6 +268,7 @@ class Monitor:
             trace.append(reply)
             self._gate.computed(model, self._clock.now(), compute_s(reply))
             verdict = explain_mismatch(judge(reply, task, canary, model), listing, task)
+            verdict = check_identity(verdict, reply, hub_provider)
             attempts.append(attempt(started_at, reply, verdict))
             if verdict.reason is not Reason.LOADING or len(attempts) == MAX_ATTEMPTS:
                 break

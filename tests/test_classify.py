@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exporter.classify import RULES, judge, judge_listing
+from exporter.classify import RULES, check_identity, judge, judge_listing
 from exporter.models import Expectation, Fault, Listing, Model, Reason, Reply, Scope, Status, Timings
 from exporter.providers.huggingface import read_listing
 from exporter.tasks import TASKS, canary_for
@@ -529,3 +529,23 @@ def test_a_message_names_who_serves_it_instead() -> None:
     verdict = judge_listing(listed({"inferenceProviderMapping": {"together": {"status": "live"}}}), "hf-inference")
     assert verdict is not None
     assert verdict.message == "hf-inference does not serve it; served by together (live)"
+
+
+@pytest.mark.parametrize(
+    ("by", "status", "message"),
+    [
+        (None, Status.AVAILABLE, ""),
+        ("hf-inference", Status.AVAILABLE, ""),
+        ("together", Status.DEGRADED, "answered by together, not by hf-inference"),
+    ],
+)
+def test_an_answer_of_another_provider_is_wrong(by: str | None, status: Status, message: str) -> None:
+    task, model = TASKS["sentiment-analysis"], Model(model_id="x", task="sentiment-analysis", category="general")
+    headers = {} if by is None else {"x-inference-provider": by}
+    reply = Reply(http_status=200, body=json.dumps(POSITIVE).encode(), headers=headers)
+    verdict = check_identity(judge(reply, task, canary_for(task, model), model), reply, "hf-inference")
+    assert (verdict.status, verdict.message) == (status, message)
+    refused = Reply(http_status=500, headers=headers)
+    assert (
+        check_identity(judge(refused, task, task.canaries[0], model), refused, "hf-inference").reason is R.SERVER_ERROR
+    )
