@@ -18,7 +18,6 @@ from exporter.store import StorageError
 from exporter.tasks import TASKS
 from tests import daemon
 from tests.daemon import entry
-from tests.fakes import FakeClock
 from tests.until import until
 
 WARM = Scenario(kind=Kind.WARM)
@@ -207,10 +206,3 @@ async def test_a_synchronous_probe_answers_as_a_multi_target_exporter_does(tmp_p
     assert "probe_success 1.0" in body
     assert "hf_demo" not in debug
     assert "POST http://127.0.0.1" in debug
-
-
-def test_a_fake_clock_is_a_clock() -> None:
-    from exporter.clock import Clock
-
-    clock: Clock = FakeClock()
-    assert clock.now().tzinfo is not None

@@ -53,7 +53,7 @@ def open_database(path: Path, *, simulated: bool, now: datetime, busy_timeout_s:
             connection.execute("PRAGMA synchronous = NORMAL")
         with explaining(path, "migrate"):
             schema.migrate(connection, simulated=simulated)
-    except BaseException:
+    except BaseException:  # whatever ends it, an interrupt too, goes on; but an open file is not left behind
         connection.close()
         raise
     return Opened(connection=connection, set_aside=set_aside, carried=carried)

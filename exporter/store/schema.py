@@ -140,7 +140,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
         connection.execute("COMMIT")
-    except BaseException:
+    except BaseException:  # whatever ends it, an interrupt too, goes on; but the write lock is not held for ever
         if connection.in_transaction:  # SQLite has rolled back by itself after some errors, a full disk among them
             connection.execute("ROLLBACK")
         raise

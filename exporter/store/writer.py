@@ -166,7 +166,7 @@ class Writer:
         try:
             while self._turn():
                 pass
-        except BaseException as bug:
+        except BaseException as bug:  # it goes on; but the service must read why its writer died
             self.note("writer", bug)
             raise
         finally:
